@@ -6,7 +6,13 @@ import { MmapDict } from '../../src/dict/index.ts';
 import type { DictOptions } from '../../src/dict/options.ts';
 import { isTerminator, terminator } from '../../src/format/index.ts';
 import { MemoryDisk, type MemoryFile } from '../../src/storage/index.ts';
-import { CrashFile, type CrashState, type CrashStateOptions, crashStates } from '../../src/testing/index.ts';
+import {
+  CrashFile,
+  type CrashLog,
+  type CrashState,
+  type CrashStateOptions,
+  crashStates,
+} from '../../src/testing/index.ts';
 import { stateText } from './canonical.ts';
 import type { Judge } from './judge.ts';
 import { type Base, type Operation, openFor } from './operations.ts';
@@ -57,7 +63,7 @@ export interface CrashCheck {
 
 /** Checks every state that a crash during the operation can leave. */
 export async function checkCrashes(operation: Operation, base: Base, check: CrashCheck): Promise<void> {
-  const { judge, tally, states, durability } = check;
+  const { judge, tally, states, durability, nestEvery } = check;
   const texts = base.models.map((model) => stateText(model));
   const { log } = record(operation, base, { durability });
   const seen = new Set<string>();
@@ -76,14 +82,22 @@ export async function checkCrashes(operation: Operation, base: Base, check: Cras
     seen.add(name);
     tally.distinct++;
     try {
-      await checkState(operation, state, allowed, allowed, durability, judge);
-      const nested = await checkRecovery(operation, state, allowed, check);
-      if (nested) tally.repaired++;
+      const opened = await checkState(operation, state, allowed, allowed, durability, judge);
+      if (opened.repair === 0) continue;
+      if (nestEvery > 0 && tally.repaired % nestEvery === 0) await checkRepair(operation, opened, allowed, check);
+      tally.repaired++;
     } catch (error) {
       const where = `${operation.name}, durability ${durability}, ${state.cause}: ${state.label}`;
       throw new Error(`${where}: ${error instanceof Error ? error.stack : String(error)}`, { cause: error });
     }
   }
+}
+
+/** What a writer found in a state, all that it wrote, and how many of these steps were its repair of the file. */
+interface Opened {
+  readonly found: string;
+  readonly log: CrashLog;
+  readonly repair: number;
 }
 
 async function checkState(
@@ -93,7 +107,7 @@ async function checkState(
   python: readonly string[],
   durability: 'none' | 'commit',
   judge: Judge,
-): Promise<void> {
+): Promise<Opened> {
   const image = state.files.get(NAME)!;
   {
     using reader = MmapDict.over(restore(state.files), { mode: 'r' });
@@ -103,8 +117,10 @@ async function checkState(
     if (errors.length > 0) throw new Error(`fsck or verify: ${JSON.stringify(errors)}`);
   }
   const file = restore(state.files);
-  using writer = openFor(operation, file, { durability });
+  const recorder = CrashFile.over(file);
+  using writer = openFor(operation, recorder, { durability });
   const found = stateText(writer);
+  const repair = recorder.log.ops.length;
   expectText(found, allowed, 'a writer');
   writer.set('appended later', 1);
   expectText(stateText(writer), [withKey(found, 'appended later=i1')], 'an append after the crash');
@@ -119,21 +135,19 @@ async function checkState(
   await judge.add(after, found, (text) =>
     expectText(text, [withKey(found, 'appended later=i1')], `${where} after the append`),
   );
+  return { found, log: recorder.log, repair };
 }
 
-/** Checks that opening for writing repairs the file, even if that crashes midway. Returns whether there was a repair. */
-async function checkRecovery(
+/** Checks every state that a crash during a repair can leave. */
+async function checkRepair(
   operation: Operation,
-  state: CrashState,
+  { found, log, repair }: Opened,
   allowed: readonly string[],
-  { judge, tally, durability, nestEvery, states }: CrashCheck,
-): Promise<boolean> {
-  const file = CrashFile.over(restore(state.files));
-  const found = stateText(openFor(operation, file, { durability }));
-  if (file.log.ops.length === 0) return false;
-  if (nestEvery === 0 || tally.repaired % nestEvery !== 0) return true;
+  { judge, tally, durability, states }: CrashCheck,
+): Promise<void> {
   const seen = new Set<string>();
-  for (const nested of crashStates(file.log, { ...states, power: durability === 'commit' })) {
+  log.ops.splice(repair);
+  for (const nested of crashStates(log, { ...states, power: durability === 'commit' })) {
     const name = createHash('sha1').update(nested.files.get(NAME)!).digest('base64');
     if (seen.has(name)) continue;
     seen.add(name);
@@ -141,7 +155,6 @@ async function checkRecovery(
     // The next recovery must find what the first one found; before that the file may also show the previous state.
     await checkState(operation, nested, nested.begun === 0 ? [found] : allowed, allowed, durability, judge);
   }
-  return true;
 }
 
 /** Fails unless the text is one of those allowed. */
