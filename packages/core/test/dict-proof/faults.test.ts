@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { pythons, TempDir } from '@mmdpickle/test-support';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -34,6 +34,8 @@ const INTERRUPTED = new Set([
   'fallocate',
   'flock',
 ]);
+/** So many calls are many for one operation. */
+const MANY = 24;
 const dir = new TempDir();
 const pickled = dir.file('pickled');
 let path = '';
@@ -98,6 +100,12 @@ function runSteps(operation: Operation, dict: MmapDict): { done: number; error: 
   return { done, error: undefined };
 }
 
+/** Writes a new file: where one is truncated and written again, ext4 waits for the disk. */
+function renew(bytes: Uint8Array): void {
+  rmSync(path, { force: true });
+  writeFileSync(path, bytes);
+}
+
 function opened(operation: Operation, syscalls: FaultySyscalls): MmapDict {
   const file = NodeFile.open(path, 'r+', { syscalls });
   try {
@@ -137,7 +145,7 @@ describe.each(OPERATIONS)(
       const base = baseOf(operation, 200);
       const texts = base.models.map((model) => stateText(model));
       path = dir.file(`faults ${files++}`);
-      writeFileSync(path, base.bytes);
+      renew(base.bytes);
       const syscalls = faultySyscalls(real);
       let dict = opened(operation, syscalls);
       syscalls.plan();
@@ -145,11 +153,14 @@ describe.each(OPERATIONS)(
       const calls = [...syscalls.calls];
       dict.close();
       let failed = 0;
+      const turn = OPERATIONS.indexOf(operation);
       for (const [nth, call] of calls.entries()) {
+        // Of many calls, most of which are alike, the ordinary suite lets two thirds fail, in turn.
+        if (!LONG && calls.length > MANY && (nth + turn) % 3 === 2) continue;
         for (const plan of plansAt(nth, calls)) {
           const where = `${operation.name}: ${call}, call ${nth} of ${calls.length}: ${JSON.stringify(plan)}`;
           try {
-            writeFileSync(path, base.bytes);
+            renew(base.bytes);
             dict = opened(operation, syscalls);
             syscalls.plan(...plan);
             const { done, error } = runSteps(operation, dict);
@@ -215,7 +226,7 @@ test('a system call that fails during a repair leaves the file unchanged or repa
     for (const { image, allowed } of broken(operation, kinds)) {
       repairs++;
       const syscalls = faultySyscalls(real);
-      writeFileSync(path, image);
+      renew(image);
       closeQuietly(opened(operation, syscalls));
       // The calls of the open: those before any fault was planned.
       const calls = [...syscalls.calls];
@@ -223,7 +234,7 @@ test('a system call that fails during a repair leaves the file unchanged or repa
         for (const plan of plansAt(nth, calls)) {
           const where = `${operation.name}: ${call}, call ${nth} of ${calls.length}: ${JSON.stringify(plan)}`;
           try {
-            writeFileSync(path, image);
+            renew(image);
             syscalls.plan(...plan);
             try {
               closeQuietly(opened(operation, syscalls));

@@ -2,7 +2,7 @@
  * Has stock Python check many files at once.
  */
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { Python, type PythonInfo, TempDir } from '@mmdpickle/test-support';
 
 /** Loads images with the C unpickler; the answer for each is its text as in canonical.ts, or the error. */
@@ -126,12 +126,14 @@ export class Judge implements AsyncDisposable {
   }
 
   async #judge(cases: readonly Case[]): Promise<void> {
-    const path = this.#dir.file(`images-${this.#batches++ % 2}`);
+    const path = this.#dir.file(`images-${this.#batches++}`);
     writeFileSync(path, Buffer.concat(cases.map(({ bytes }) => bytes)));
     const request = { path, lengths: cases.map(({ bytes }) => bytes.length), lenient: this.#lenient };
     const verdicts = await Promise.all(
       this.#pythons.map((python) => python.run<{ answers: string[]; which: number[] }>(JUDGE, request)),
     );
+    // Not written again: ext4 waits for the disk when a file is truncated and written.
+    rmSync(path);
     for (const { answers, which } of verdicts) {
       for (const [i, { check }] of cases.entries()) {
         try {
