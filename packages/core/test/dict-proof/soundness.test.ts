@@ -6,6 +6,8 @@ import { MaskedArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 import { type Growable, growable } from './operations.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 const judges = pythons().map((info) => new Python(info));
 afterAll(() => Promise.all(judges.map((judge) => judge[Symbol.asyncDispose]())));
 
@@ -91,6 +93,8 @@ describe.skipIf(judges.length === 0).each(FILES)('a file %s', (_name, make) => {
     const images: [flip: number, image: Uint8Array][] = [];
     for (let bit = 0; bit < 8 * bytes.length; bit++) {
       const at = bit >> 3;
+      // The ordinary suite flips every other bit: the even ones of a byte, the odd ones of the next.
+      if (!LONG && (bit + at) % 2 === 1) continue;
       const byte = bytes[at]! ^ (1 << (bit & 7));
       const image = bytes.with(at, byte);
       const { findings, plan } = fsck(image);
@@ -100,7 +104,7 @@ describe.skipIf(judges.length === 0).each(FILES)('a file %s', (_name, make) => {
       const whole = plan.length > 0 ? repaired(image) : undefined;
       if (whole !== undefined) images.push([bit, whole]);
     }
-    expect(flips.length + images.length).toBeGreaterThan(bytes.length);
+    expect(flips.length + images.length).toBeGreaterThan(LONG ? bytes.length : bytes.length / 2);
     const args = { bytes, flips, images: images.map(([, image]) => image) };
     const loads = await Promise.all(judges.map((judge) => judge.run<boolean[]>(LOAD, args)));
     const told = [...flips.map(([at, byte]) => `${at}: ${byte}`), ...images.map(([bit]) => `repaired ${bit}`)];

@@ -21,7 +21,7 @@ import {
 import { Judge } from './judge.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const RUNS = LONG ? 20_000 : 120;
+const RUNS = LONG ? 20_000 : 100;
 
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());
@@ -109,7 +109,9 @@ test('whenever a handle last checked the file and whenever another one was kille
     for (const [death, { before, after }] of images.entries()) {
       for (let looked = 0; looked <= death; looked++) {
         for (const locked of isWhole(images[looked]!) ? [false, true] : [false]) {
-          for (const kind of next) {
+          for (const [turn, kind] of next.entries()) {
+            // The ordinary suite makes half of the changes, the others one look later.
+            if (!LONG && (looked + death + turn) % 2 === 1) continue;
             const fate = { standingIndex: 16_384, opened: 0, looked, locked, death };
             const { disk, dict, seen } = survivor(images, fate);
             const possible = states.slice(before, after + 1);

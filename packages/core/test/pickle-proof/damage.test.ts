@@ -6,8 +6,8 @@ import { mutate, seeded, seedOf } from './mutations.ts';
 
 /** Every position, and more mutants: minutes instead of seconds. */
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const MUTANTS = LONG ? 3000 : 16;
-const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 70;
+const MUTANTS = LONG ? 3000 : 10;
+const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 56;
 
 /** Codes that a truncated pickle may fail with. */
 const CUT: ReadonlySet<string> = new Set(['TRUNCATED', 'CORRUPT', 'NOT_A_PICKLE', 'BAD_OPCODE']);
