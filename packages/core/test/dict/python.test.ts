@@ -51,6 +51,28 @@ const DTYPES = [
   'datetime64[ns]',
 ];
 
+/** A file with arrays of all alignments, the same for every Python. */
+let padded: TempDir | undefined;
+function paddedFile(): string {
+  const made = padded?.file('padded');
+  if (made !== undefined) return made;
+  padded = new TempDir();
+  const path = padded.file('padded');
+  using dict = MmapDict.open(path);
+  for (const { growableFrom, from, alignment } of ALIGNMENTS) {
+    dict.set(`grows ${alignment}`, { arraySource: true, dtype: 'uint8', shape: [0], capacity: growableFrom + 9 });
+    (dict.get(`grows ${alignment}`) as GrowableArray).append(new Uint8Array([1, 2, 3]));
+    dict.set(`large ${alignment}`, { arraySource: true, dtype: 'uint8', shape: [from + 9] });
+    (dict.get(`large ${alignment}`) as NDArray).set(from + 8, 7);
+    dict.set(
+      `masked ${alignment}`,
+      new MaskedArray(ndarray(new Uint8Array(from + 9)), NDArray.zeros([from + 9], 'bool').fill(true)),
+    );
+  }
+  return path;
+}
+afterAll(() => padded?.[Symbol.dispose]());
+
 describe.each(pythons())('stock Python $version with numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
@@ -163,22 +185,7 @@ describe.each(pythons())('stock Python $version with numpy $numpy', (info) => {
   });
 
   test('loads arrays after padding of any size, and their rows as they are committed', async () => {
-    using dir = new TempDir();
-    const path = dir.file('padded');
-    using dict = MmapDict.open(path);
-    for (const { growableFrom, from, alignment } of ALIGNMENTS) {
-      dict.set(`grows ${alignment}`, { arraySource: true, dtype: 'uint8', shape: [0], capacity: growableFrom + 9 });
-      (dict.get(`grows ${alignment}`) as GrowableArray).append(new Uint8Array([1, 2, 3]));
-      dict.set(`large ${alignment}`, { arraySource: true, dtype: 'uint8', shape: [from + 9] });
-      (dict.get(`large ${alignment}`) as NDArray).set(from + 8, 7);
-      dict.set(
-        `masked ${alignment}`,
-        new MaskedArray(
-          ndarray(new Uint8Array(from + 9)),
-          ndarray(new Uint8Array(from + 9).fill(1), undefined, { dtype: 'bool' }),
-        ),
-      );
-    }
+    const path = paddedFile();
     const found = await python.run(
       `
 import pickle

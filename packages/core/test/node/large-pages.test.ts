@@ -38,6 +38,7 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
   });
 
   it('windows hold the requested range wherever it is, and the last page of the file to its end', () => {
+    const all = pattern(7 * size + 100);
     fc.assert(
       fc.property(
         fc.array(fc.tuple(fc.nat(5 * size), fc.nat(2 * size)), { minLength: 1, maxLength: 8 }),
@@ -45,7 +46,6 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
         fc.constantFrom('read', 'write', 'copy-on-write' as const),
         (stretches, cut, access) => {
           using file = fresh();
-          const all = pattern(7 * size + 100);
           file.write(0, all);
           for (const [offset, length] of stretches) {
             const memory = file.map(offset, length, access);
@@ -57,7 +57,7 @@ describe.each([2 ** 14, 2 ** 16])('on a machine with pages of %i bytes', (size) 
           const whole = file.map(0, all.length, access).bytes(0, all.length);
           file.truncate(cut);
           // Nothing crashes the process, and nothing appears that the file does not contain.
-          expect(whole.subarray(cut).every((byte) => byte === 0)).toBe(true);
+          expect(Buffer.compare(whole.subarray(cut), new Uint8Array(all.length - cut))).toBe(0);
           structuredClone(whole.subarray(0, 1));
           file.write(cut, all.subarray(cut));
           expect(Buffer.compare(file.map(0, all.length, access).bytes(0, all.length), all)).toBe(0);
