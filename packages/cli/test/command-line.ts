@@ -72,12 +72,13 @@ export class Bench implements Disposable {
   /**
    * Runs a line: `mmdpickle` and words without shell syntax in this process, which saves a start of Node; anything else
    * in a shell. Not concurrently: the working directory is that of the process.
+   * @param input - what is on standard input; not for a shell
    */
-  async line(cwd: string, line: string): Promise<Ended> {
+  async line(cwd: string, line: string, input?: string | Uint8Array): Promise<Ended> {
     const words = plainWords(line);
     if (words?.[0] !== 'mmdpickle') return await this.shell(cwd, line);
     const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-    stdin.end();
+    stdin.end(input);
     const said = [text(stdout), text(stderr)] as const;
     const { signal } = new AbortController();
     const before = process.cwd();
@@ -156,13 +157,4 @@ export async function told(child: ChildProcess, pattern: RegExp): Promise<RegExp
     // Not at `exit`: its last output may still be in the pipe.
     child.once('close', () => reject(new Error(`ended without telling ${pattern}: ${text}`)));
   });
-}
-
-/** Runs tasks two at a time. */
-export async function twoAtATime<T>(items: readonly T[], task: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const worker = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await task(item);
-  };
-  await Promise.all([worker(), worker()]);
 }

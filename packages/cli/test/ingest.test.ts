@@ -8,7 +8,7 @@ import type { NDArray } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { freePort } from '@mmdpickle/test-support';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Bench, type Ended, told, twoAtATime } from './command-line.ts';
+import { Bench, type Ended, told } from './command-line.ts';
 
 const bench = await Bench.open();
 afterAll(() => bench[Symbol.dispose]());
@@ -27,10 +27,10 @@ describe('formats and targets', () => {
       'ingest limited.mmdpickle --from frames.raw --dtype uint16 --shape 4,8 --max-frames 3 --batch 10ms',
       "ingest 'roll-{n}.mmdpickle' --from frames.raw --dtype uint16 --shape 4,8 --rollover 1f --keep 2",
     ];
-    await twoAtATime(lines, async (line) => {
-      const { code, stderr } = await bench.shell(cwd, `mmdpickle ${line}`);
+    for (const line of lines) {
+      const { code, stderr } = await bench.line(cwd, `mmdpickle ${line}`);
       expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: '' });
-    });
+    }
     expect(keysOf(cwd, 'frames')).toHaveLength(4);
     expect(arrayIn(cwd, 'frames', 'frame/000000003').get(3, 7)).toBe(127);
     expect(arrayIn(cwd, 'rows', 'log').get(2)).toEqual({ t: 2.5, ok: true });
@@ -51,7 +51,7 @@ describe('formats and targets', () => {
       ['ndjson', columns, {}],
     ] as const) {
       const args = `--from ns.${name} --format ${name} --schema '${schema}' --into rows --key log`;
-      const { code } = await bench.shell(cwd, `mmdpickle ingest ${name}.mmdpickle ${args}`);
+      const { code } = await bench.line(cwd, `mmdpickle ingest ${name}.mmdpickle ${args}`);
       expect({ name, code }).toEqual({ name, code: 0 });
       const record = { t: 1732246372123456789n, n: -9007199254740993n, d: 7n, name: new Uint8Array([97, 98]), ...more };
       expect(arrayIn(cwd, name, 'log').get(0)).toEqual(record);
@@ -62,7 +62,7 @@ describe('formats and targets', () => {
     const cwd = bench.folder();
     writeFileSync(join(cwd, 'some.ndjson'), '{"t":1}\nnonsense\n{"t":"x"}\n{"t":2}\n');
     const args = '--from some.ndjson --format ndjson --schema t:float64 --into rows --invalid skip --json';
-    const { code, stdout } = await bench.shell(cwd, `mmdpickle ingest some.mmdpickle ${args}`);
+    const { code, stdout } = await bench.line(cwd, `mmdpickle ingest some.mmdpickle ${args}`);
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, written: 2, invalid: 2, droppedTotal: 0 });
   });
 
@@ -79,7 +79,7 @@ describe('formats and targets', () => {
     for (const [i, [bad, invalid, exit]] of cases.entries()) {
       writeFileSync(join(cwd, 'bad.csv'), `t,n\n${'1,1\n'.repeat(40)}${bad}`);
       const args = `--from bad.csv --format csv --schema t:float64,n:int8 --into rows --invalid ${invalid}`;
-      const { code } = await bench.shell(cwd, `mmdpickle ingest ${i}.mmdpickle ${args}`);
+      const { code } = await bench.line(cwd, `mmdpickle ingest ${i}.mmdpickle ${args}`);
       expect([i, code]).toEqual([i, exit]);
       expect(arrayIn(cwd, `${i}`, 'data').shape).toEqual([40]);
     }
@@ -98,7 +98,7 @@ describe('formats and targets', () => {
       lines[line] = bad;
     writeFileSync(join(cwd, 'bad.csv'), ['t,n', ...lines].join('\n'));
     const args = '--from bad.csv --format csv --schema t:float64,n:int32 --into rows --invalid skip --json';
-    const { code, stdout } = await bench.shell(cwd, `mmdpickle ingest out.mmdpickle ${args}`);
+    const { code, stdout } = await bench.line(cwd, `mmdpickle ingest out.mmdpickle ${args}`);
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, written: 995, invalid: 5 });
   });
 
@@ -109,7 +109,21 @@ describe('formats and targets', () => {
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/NO_SPACE/) });
   });
 
-  it('write the records before a bad one, even if they have to wait for the file', async () => {
+  it('commit the frames of a file together, and those of a pipe as they arrive', async () => {
+    const cwd = bench.folder();
+    writeFileSync(join(cwd, 'frames.raw'), new Uint8Array(500));
+    const commits = async (line: string): Promise<unknown> => {
+      const { stdout } = await bench.line(cwd, line);
+      const { written, commits } = JSON.parse(stdout);
+      return { written, together: commits < 100 };
+    };
+    const ingest = 'mmdpickle --json ingest out.mmdpickle --into rows';
+    expect(await commits(`${ingest} --from frames.raw --key a`)).toEqual({ written: 500, together: true });
+    expect(await commits(`${ingest} --key b < frames.raw`)).toEqual({ written: 500, together: true });
+    expect(await commits(`cat frames.raw | ${ingest} --key c`)).toEqual({ written: 500, together: false });
+  });
+
+  it.concurrent('write the records before a bad one, even if they have to wait for the file', async () => {
     const cwd = bench.folder();
     const path = join(cwd, 'out.mmdpickle');
     MmapDict.open(path).close();
@@ -128,7 +142,7 @@ describe('formats and targets', () => {
     expect(arrayIn(cwd, 'out', 'data').shape).toEqual([2]);
   });
 
-  it('report dropped frames by exit code 1', async () => {
+  it.concurrent('report dropped frames by exit code 1', async () => {
     const cwd = bench.folder();
     const path = join(cwd, 'drops.mmdpickle');
     MmapDict.open(path).close();
@@ -154,21 +168,7 @@ describe('formats and targets', () => {
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 1, received: 26, written: 10, droppedTotal: 16 });
   });
 
-  it('commit the frames of a file together, and those of a pipe as they arrive', async () => {
-    const cwd = bench.folder();
-    writeFileSync(join(cwd, 'frames.raw'), new Uint8Array(500));
-    const commits = async (line: string): Promise<unknown> => {
-      const { stdout } = await bench.shell(cwd, line);
-      const { written, commits } = JSON.parse(stdout);
-      return { written, together: commits < 100 };
-    };
-    const ingest = 'mmdpickle --json ingest out.mmdpickle --into rows';
-    expect(await commits(`${ingest} --from frames.raw --key a`)).toEqual({ written: 500, together: true });
-    expect(await commits(`${ingest} --key b < frames.raw`)).toEqual({ written: 500, together: true });
-    expect(await commits(`cat frames.raw | ${ingest} --key c`)).toEqual({ written: 500, together: false });
-  });
-
-  it('commit batches while frames arrive steadily', async () => {
+  it.concurrent('commit batches while frames arrive steadily', async () => {
     const cwd = bench.folder();
     const child = bench.start(cwd, ['ingest', 'out.mmdpickle', '--shape', '1', '--batch', '200ms']);
     const ended = withoutInput(child);
@@ -182,7 +182,8 @@ describe('formats and targets', () => {
   });
 });
 
-describe('an interrupted ingest', () => {
+// Their processes wait for each other's status lines, one a second: all at once.
+describe.concurrent('an interrupted ingest', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     'drains and seals on %s, and reports that nothing was lost',
     async (signal) => {
@@ -215,7 +216,7 @@ describe('an interrupted ingest', () => {
   });
 });
 
-describe('network sources', () => {
+describe.concurrent('network sources', () => {
   it('read a TCP server until it ends', async () => {
     const cwd = bench.folder();
     const server = createServer((socket) => socket.end(new Uint8Array(12))).listen(0, '127.0.0.1');
@@ -283,7 +284,7 @@ describe('network sources', () => {
   });
 });
 
-describe('a source or a file that is not available', () => {
+describe.concurrent('a source or a file that is not available', () => {
   it.each(['mqtt://127.0.0.1:1/x', 'tcp://127.0.0.1:1', 'udp://192.0.2.1:9'])(
     '%s leaves no file behind',
     async (from) => {

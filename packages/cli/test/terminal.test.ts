@@ -44,7 +44,8 @@ function openFiles(pid: number | undefined): string {
   return readdirSync(folder).map(nameOf).join(' ');
 }
 
-describe('on a terminal', () => {
+// Most of these processes wait, many of them for a second.
+describe.concurrent('on a terminal', () => {
   it('colours are used, but not with NO_COLOR or in pipes', async () => {
     const cwd = bench.folder();
     expect((await bench.terminal(cwd, 'mmdpickle ls run.mmdpickle')).stdout).toContain(`${ESCAPE}36m`);
@@ -91,7 +92,7 @@ describe('on a terminal', () => {
   });
 });
 
-describe('in a pipe', () => {
+describe.concurrent('in a pipe', () => {
   it('a reader that leaves early ends the program quietly', async () => {
     const cwd = bench.folder();
     {
@@ -240,7 +241,7 @@ it('of a command that fails, and whose file cannot be closed either, the first e
   expect(String(stderr.read())).toContain('the disk is full [NO_SPACE]');
 });
 
-describe('shell completions', () => {
+describe.concurrent('shell completions', () => {
   it('complete commands, options, choices, files and the keys in a file', async () => {
     const cwd = bench.folder();
     const answers = async (...words: string[]): Promise<string[]> => {
