@@ -27,6 +27,7 @@ result = {key: list(item.shape) for key, item in value.items() if hasattr(item, 
 `;
 
 describe('the demo', () => {
+  // Alone: for two seconds, in which a second process starts and follows.
   it('captures, follows, lists the file and opens it in Python', async () => {
     using directory = new TempDir();
     const { code, output } = await runDemo(directory.path, ['--seconds', '2']);
@@ -38,14 +39,14 @@ describe('the demo', () => {
     expect(code).toBe(0);
   });
 
-  it('ends a follower that starts after the capture has finished', async () => {
+  it.concurrent('ends a follower that starts after the capture has finished', async () => {
     using directory = new TempDir();
     const { code, output } = await runDemo(directory.path, ['--seconds', '0.01']);
     expect(output).toMatch(/^0 frames written in/m);
     expect(code).toBe(0);
   });
 
-  it.each([
+  it.concurrent.each([
     ['--hz', '2.5'],
     ['--hz', '0'],
     ['--seconds', 'x'],
@@ -57,15 +58,18 @@ describe('the demo', () => {
     });
   });
 
-  it.each(pythons())('leaves a sealed file that Python $version with numpy $numpy loads after Ctrl-C', async (info) => {
-    using directory = new TempDir();
-    const { output } = await runDemo(directory.path, ['--seconds', '30'], 1200);
-    expect(output).toMatch(/frames written in/);
-    await using python = new Python(info);
-    const shapes = await python.run<Record<string, number[]>>(LOAD, { path: directory.file('sensors.mmdpickle') });
-    const rows = shapes.load?.[0] ?? 0;
-    expect(rows).toBeGreaterThan(0);
-    expect(rows).toBeLessThan(600);
-    expect(shapes['load/time']).toEqual([rows]);
-  });
+  it.concurrent.each(pythons())(
+    'leaves a sealed file that Python $version with numpy $numpy loads after Ctrl-C',
+    async (info) => {
+      using directory = new TempDir();
+      const { output } = await runDemo(directory.path, ['--seconds', '30'], 1200);
+      expect(output).toMatch(/frames written in/);
+      await using python = new Python(info);
+      const shapes = await python.run<Record<string, number[]>>(LOAD, { path: directory.file('sensors.mmdpickle') });
+      const rows = shapes.load?.[0] ?? 0;
+      expect(rows).toBeGreaterThan(0);
+      expect(rows).toBeLessThan(600);
+      expect(shapes['load/time']).toEqual([rows]);
+    },
+  );
 });

@@ -47,31 +47,33 @@ async function pythonLine(out: string): Promise<string> {
     : run(python.executable, ['-W', 'error', '-W', 'ignore::ResourceWarning', '-c', line]);
 }
 
-test.skipIf(!broker)(
-  'MQTT ingest: rows of both sensors are stored, broken messages reported, and Python reads the file',
-  async () => {
-    using dir = new TempDir();
-    const path = dir.file('plant.mmdpickle');
-    // Broken messages are among the first hundred.
-    const told = new Map<string, number>();
-    const watch = watchDict(path, { from: 'start' }).subscribe((change) => {
-      if (change.kind === 'appended') told.set(change.key, change.rows.end);
-    });
-    const enough = (): boolean => ['oven/celsius', 'pump/seq'].every((key) => (told.get(key) ?? 0) >= 100);
-    const out = await run(process.execPath, [pathOf('mqtt-ingest/ingest.mjs'), path, '--seconds', '600'], enough);
-    watch.unsubscribe();
-    expect(out).toMatch(/oven: (\d+) received, \1 written, 0 dropped/);
-    expect(out).toMatch(/pump: (\d+) received, \1 written, 0 dropped/);
-    expect(out).toMatch(/left out: \d+ messages with INVALID_ARGUMENT/);
-    expect(await pythonLine(out)).toMatch(python === undefined ? /^$/ : /^\[1[78]\d/);
-    using dict = MmapDict.open(path, { mode: 'r' });
-    const rows = (key: string): number => (dict.get(key) as NDArray).shape[0] ?? 0;
-    expect(rows('oven/time')).toBe(rows('oven/celsius'));
-    expect((dict.get('pump/vibration') as NDArray).shape).toEqual([rows('pump/seq'), 3]);
-  },
-);
+test
+  .skipIf(!broker)
+  .concurrent(
+    'MQTT ingest: rows of both sensors are stored, broken messages reported, and Python reads the file',
+    async () => {
+      using dir = new TempDir();
+      const path = dir.file('plant.mmdpickle');
+      // Broken messages are among the first hundred.
+      const told = new Map<string, number>();
+      const watch = watchDict(path, { from: 'start' }).subscribe((change) => {
+        if (change.kind === 'appended') told.set(change.key, change.rows.end);
+      });
+      const enough = (): boolean => ['oven/celsius', 'pump/seq'].every((key) => (told.get(key) ?? 0) >= 100);
+      const out = await run(process.execPath, [pathOf('mqtt-ingest/ingest.mjs'), path, '--seconds', '600'], enough);
+      watch.unsubscribe();
+      expect(out).toMatch(/oven: (\d+) received, \1 written, 0 dropped/);
+      expect(out).toMatch(/pump: (\d+) received, \1 written, 0 dropped/);
+      expect(out).toMatch(/left out: \d+ messages with INVALID_ARGUMENT/);
+      expect(await pythonLine(out)).toMatch(python === undefined ? /^$/ : /^\[1[78]\d/);
+      using dict = MmapDict.open(path, { mode: 'r' });
+      const rows = (key: string): number => (dict.get(key) as NDArray).shape[0] ?? 0;
+      expect(rows('oven/time')).toBe(rows('oven/celsius'));
+      expect((dict.get('pump/vibration') as NDArray).shape).toEqual([rows('pump/seq'), 3]);
+    },
+  );
 
-test('time-lapse: the viewer process sees every frame, and stops the capture', async () => {
+test.concurrent('time-lapse: the viewer process sees every frame, and stops the capture', async () => {
   using dir = new TempDir();
   const path = dir.file('lapse.mmdpickle');
   const out = await example('time-lapse/run.mjs', path, '5');
@@ -81,7 +83,7 @@ test('time-lapse: the viewer process sees every frame, and stops the capture', a
   expect(await pythonLine(out)).toContain(python === undefined ? '' : "'frame/000000004', 'frame/000000004.meta'");
 });
 
-test('image registration: the second run reads its steps from the file', async () => {
+test.concurrent('image registration: the second run reads its steps from the file', async () => {
   using dir = new TempDir();
   const path = dir.file('scene.mmdpickle');
   expect(await example('image-registration/register.mjs', path, 'mean')).toContain('11 steps computed, 0 taken');
