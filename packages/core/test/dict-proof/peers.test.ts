@@ -5,7 +5,7 @@ import { MmapDict } from '../../src/node.ts';
 import { beside, ENTRY, report, runPython, start } from './processes.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const TURNS = LONG ? 3000 : 50;
+const TURNS = LONG ? 3000 : 80;
 
 interface Looks {
   readonly looks: number;
