@@ -7,14 +7,15 @@ const TIMEOUT = process.env.MMDPICKLE_LONG === '1' ? 600_000 : 60_000;
 
 const TESTS = ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'bench/test/**/*.test.ts'];
 
-/** Long proofs, and what starts programs: code that V8 compiled for the objects of other files would make them slower. */
-const ISOLATED = [
-  'packages/core/test/dict-proof/*.test.ts',
-  // A process of its own takes longer than the tests in each of these.
-  'packages/core/test/pickle-proof/!(constructors|corners|keys|regress).test.ts',
-  'packages/cli/test/!(out-file|pages).test.ts',
-  'test/!(api).test.ts',
-  'test/docs/!(decisions|throws).test.ts',
+/**
+ * The files that take longest, in processes of their own: what they leave in memory, and the code that V8 compiled for their objects, would
+ * make all later files slower. They come first: the last one to begin would run alone for as long as it takes.
+ */
+const ALONE = [
+  'packages/core/test/dict-proof/{crash,faults,interleaved}.test.ts',
+  'packages/core/test/pickle-proof/hostile.test.ts',
+  'packages/cli/test/{ingest,terminal}.test.ts',
+  'test/{browser,demo}.test.ts',
 ];
 
 export default defineConfig({
@@ -30,8 +31,8 @@ export default defineConfig({
     // Vitest leaves one core to itself; with two there, every other second would go to waste.
     maxWorkers: '100%',
     projects: [
-      { extends: true, test: { name: 'proofs', include: ISOLATED } },
-      { extends: true, test: { name: 'rooms', include: TESTS, exclude: ISOLATED, isolate: false } },
+      { extends: true, test: { name: 'alone', include: ALONE } },
+      { extends: true, test: { name: 'together', include: TESTS, exclude: ALONE, isolate: false } },
     ],
     testTimeout: TIMEOUT,
     hookTimeout: TIMEOUT,

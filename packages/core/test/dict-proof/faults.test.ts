@@ -34,8 +34,6 @@ const INTERRUPTED = new Set([
   'fallocate',
   'flock',
 ]);
-/** So many calls are many for one operation. */
-const MANY = 24;
 const dir = new TempDir();
 const pickled = dir.file('pickled');
 let path = '';
@@ -153,10 +151,7 @@ describe.each(OPERATIONS)(
       const calls = [...syscalls.calls];
       dict.close();
       let failed = 0;
-      const turn = OPERATIONS.indexOf(operation);
       for (const [nth, call] of calls.entries()) {
-        // Of many calls, most of which are alike, the ordinary suite lets two thirds fail, in turn.
-        if (!LONG && calls.length > MANY && (nth + turn) % 3 === 2) continue;
         for (const plan of plansAt(nth, calls)) {
           const where = `${operation.name}: ${call}, call ${nth} of ${calls.length}: ${JSON.stringify(plan)}`;
           try {

@@ -77,7 +77,8 @@ function report(door, bytes, before) {
   }
   const used = process.cpuUsage(started);
   said.seconds = (used.user + used.system) / 1e6;
-  said.megabytes = process.resourceUsage().maxRSS / 1024;
+  // `maxRSS` would count the parent's memory at the fork, too.
+  said.megabytes = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))[1]) / 1024;
   said.polluted =
     Reflect.ownKeys(Object.prototype).length !== before || {}.polluted !== undefined || globalThis.pwned !== undefined;
   return said;

@@ -11,7 +11,7 @@ import { render } from './render.ts';
 const SCRIPT = readFileSync(fileURLToPath(new URL('./python-roundtrip.py', import.meta.url)), 'utf8');
 const LONG = process.env.MMDPICKLE_LONG === '1';
 /** Cases per Python; MMDPICKLE_RUNS asks for more. */
-const RUNS = Number(process.env.MMDPICKLE_RUNS ?? (LONG ? 50_000 : 420));
+const RUNS = Number(process.env.MMDPICKLE_RUNS ?? (LONG ? 50_000 : 500));
 const PROTOCOLS = [2, 3, 4, 5] as const;
 
 /** What Python gives back for one value. */
