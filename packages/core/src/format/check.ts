@@ -187,15 +187,7 @@ export function* checkFile(
   const after = end.offset + TERMINATOR_SIZE;
   if (end.partial) {
     const head: Uint8Array = yield { offset: end.offset, length: FRAME_SIZE + TERMINATOR_SIZE };
-    const length = getU64(head, 1);
-    const left = size - end.offset - FRAME_SIZE;
-    const interrupted = isTerminator(head, FRAME_SIZE)
-      ? 'the terminator follows a FRAME of which nothing else is left'
-      : 'an append was interrupted at a sector boundary before it was committed';
-    // After a crash, the bytes of the append follow; otherwise Python finds a FRAME that extends past the end of the file.
-    const why = length > left ? 'torn-tail' : 'half-commit';
-    const message =
-      why === 'torn-tail' ? `the terminator has a FRAME of ${length} bytes, of which ${left} are present` : interrupted;
+    const { code: why, message } = partialTerminator(head, size - end.offset - FRAME_SIZE);
     findings.push(finding(why, end.offset, message));
     plan.push({ do: 'write', offset: end.offset, bytes: terminator(), why }, { do: 'sync' });
   }
@@ -219,6 +211,29 @@ export function* checkFile(
   }
   if (tail !== undefined) yield* checkTail(tail as never, end.offset, size, commitNumber, findings, plan);
   return { findings, ...counts, plan };
+}
+
+/**
+ * What is wrong where a terminator has to be written.
+ * @param head - the bytes from there on
+ * @param left - how many bytes follow the FRAME there
+ */
+function partialTerminator(
+  head: Uint8Array,
+  left: number,
+): { readonly code: 'torn-tail' | 'half-commit'; readonly message: string } {
+  const length = getU64(head, 1);
+  // After a crash, the bytes of the append follow; otherwise Python finds a FRAME that extends past the end of the file.
+  if (length > left) {
+    return {
+      code: 'torn-tail',
+      message: `the terminator has a FRAME of ${length} bytes, of which ${left} are present`,
+    };
+  }
+  const message = isTerminator(head, FRAME_SIZE)
+    ? 'the terminator follows a FRAME of which nothing else is left'
+    : 'an append was interrupted at a sector boundary before it was committed';
+  return { code: 'half-commit', message };
 }
 
 function checkEntry(entry: ScannedEntry, live: Map<string, Seen>, findings: Finding[], plan: Step[]): void {
