@@ -499,30 +499,34 @@ it('a terminator whose FRAME extends past the end of the file is an error, and i
 });
 
 describe("a file that mmappickle's fsck cut off after a FRAME, and ended with a terminator", () => {
-  const stored = (options = {}) => {
+  /** A file of so many keys; an index is worth its bytes from some dozens on. */
+  const stored = (count: number) => {
     const file = MemoryFile.of();
-    MmapDict.over(file, options).set('a', 1).set('b', 'x').close();
+    const dict = MmapDict.over(file);
+    for (let i = 0; i < count; i++) dict.set(`k${i}`, i);
+    dict.close();
     return file.toBytes();
   };
-  const ending = stored().slice(-11);
+  const keysOf = (count: number) => Array.from({ length: count }, (_, i) => `k${i}`);
+  const [plain, indexed] = [stored(2), stored(100)];
+  const ending = plain.slice(-11);
   const fsckOfReference = (bytes: Uint8Array, frame: number) =>
     Uint8Array.from([...bytes.subarray(0, frame + 9), ...ending]);
-  const whole = stored();
-  const lastOf = (bytes: Uint8Array) => MmapDict.over(MemoryFile.of(bytes)).getMeta('b')!.entryOffset;
+  const metaOf = (bytes: Uint8Array, key: string) => MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).getMeta(key)!;
 
-  it.each<[string, Uint8Array, number, readonly string[], string]>([
-    ['of the terminator', whole, whole.length - 11, ['a', 'b'], 'half-commit'],
-    [
-      'of the terminator after an index',
-      stored({ index: true }),
-      stored({ index: true }).length - 11,
-      ['a', 'b'],
-      'half-commit',
-    ],
-    ['of an incomplete entry', whole, lastOf(whole), ['a'], 'torn-tail'],
+  it('has an index in one of these cases only', () => {
+    const last = metaOf(indexed, 'k99');
+    expect(indexed.length - 11 - last.entryOffset).toBeGreaterThan(1000);
+    expect(plain.length - metaOf(plain, 'k1').entryOffset).toBeLessThan(100);
+  });
+
+  it.each<[string, Uint8Array, number, readonly string[], string, readonly string[]]>([
+    ['of the terminator', plain, plain.length - 11, keysOf(2), 'half-commit', []],
+    ['of the terminator after an index', indexed, indexed.length - 11, keysOf(100), 'half-commit', ['stale-index']],
+    ['of an incomplete entry', plain, metaOf(plain, 'k1').entryOffset, keysOf(1), 'torn-tail', []],
   ])(
     '%s: what is before it is read, and the next writer or a repair mends it',
-    async (_what, bytes, frame, keys, code) => {
+    async (_what, bytes, frame, keys, code, left) => {
       const cut = fsckOfReference(bytes, frame);
       expect([...MmapDict.over(MemoryFile.of(cut), { mode: 'r' }).keys()]).toEqual(keys);
       const reader = await DictReader.open(bytesSource(cut));
@@ -536,7 +540,10 @@ describe("a file that mmappickle's fsck cut off after a FRAME, and ended with a 
       ).toContain(code);
       MmapDict.over(repaired, { lenient: true }).fsck({ repair: true });
       expect(repaired.toBytes().length).toBe(frame + 11);
-      expect(MmapDict.over(repaired, { mode: 'r' }).fsck()).toMatchObject({ ok: true, findings: [] });
+      expect(MmapDict.over(repaired, { mode: 'r' }).fsck()).toMatchObject({
+        ok: true,
+        findings: left.map((finding) => ({ code: finding })),
+      });
 
       const appended = MemoryFile.of(cut);
       const dict = MmapDict.over(appended, { index: false });
