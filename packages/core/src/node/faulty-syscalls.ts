@@ -10,7 +10,7 @@ import type { Syscalls } from './syscalls.ts';
 /** The calls that can be made to fail; the others are passed through. */
 export type FaultyCall = Exclude<
   keyof Syscalls,
-  'platform' | 'pageSize' | 'bound' | 'view' | 'address' | 'unmapWith' | 'schedYield' | 'munmap'
+  'platform' | 'pageSize' | 'bound' | 'view' | 'address' | 'unmapWith' | 'schedYield' | 'willNeed' | 'munmap'
 >;
 
 /** Which call fails, and how. */

@@ -37,6 +37,7 @@ import { FileLock } from './lock.ts';
 import { checkSyncable, type MakeOptions, openWhole, syncDirectory } from './make-file.ts';
 import { FileWindows, type MappedFile, MappedMemory } from './mmap.ts';
 import { absolutePath, realPath } from './paths.ts';
+import { READS_AHEAD, type ReadPlan, StridedReads } from './strided-reads.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, type FileStatus, type Syscalls } from './syscalls.ts';
 import { readAll, writeRest, writeVector } from './transfer.ts';
 
@@ -137,6 +138,7 @@ export class NodeFile implements StorageFile, MappedFile {
   /** The file is known to have at least this many bytes. */
   #atLeast = 0;
   #scratch: Uint8Array | undefined;
+  readonly #strided = new StridedReads();
 
   /** Use {@link NodeFile.open}. */
   private constructor(
@@ -275,7 +277,23 @@ export class NodeFile implements StorageFile, MappedFile {
   read(offset: number, into: Uint8Array): number {
     this.#alive();
     checkRange(this.#name, offset, into.length);
+    const plan = this.#strided.plan(offset, into.length);
+    if (plan !== 'usual') return this.#readAhead(plan, offset, into);
     return readAll(this.#sys, this.#fd, this, offset, into);
+  }
+
+  /** Reads, and lets the system start those reads that will follow at the same distance, if they would wait for the disk. */
+  #readAhead(plan: ReadPlan, offset: number, into: Uint8Array): number {
+    // Only a hint: where it fails, each read waits for itself.
+    const expect = (reads: number): unknown => this.#sys.willNeed(this.#fd, this.#strided.after(reads), into.length);
+    if (plan === 'ahead') {
+      expect(READS_AHEAD);
+      return readAll(this.#sys, this.#fd, this, offset, into);
+    }
+    const began = performance.now();
+    const count = readAll(this.#sys, this.#fd, this, offset, into);
+    if (this.#strided.took(performance.now() - began)) for (let i = 1; i <= READS_AHEAD; i++) expect(i);
+    return count;
   }
 
   endsWith(offset: number, bytes: Uint8Array): boolean {

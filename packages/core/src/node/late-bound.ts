@@ -132,6 +132,7 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
       c().copyFileRange(from, fromOffset, to, toOffset, length),
     flock: (fd, operation) => c().flock(fd, operation),
     schedYield: () => c().schedYield(),
+    willNeed: (fd, offset, length) => c().willNeed(fd, offset, length),
     mmap: (address, length, protection, flags, fd, offset) => c().mmap(address, length, protection, flags, fd, offset),
     munmap: (address, length) => c().munmap(address, length),
     msync: (address, length, flags) => c().msync(address, length, flags),

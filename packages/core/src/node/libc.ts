@@ -89,6 +89,7 @@ function bind(platform: PlatformConstants): Syscalls {
     renameat2: optional('int renameat2(int, const char *, int, const char *, unsigned int)'),
     statx: optional('int statx(int, const char *, int, unsigned int, void *)'),
     schedYield: library.func('int sched_yield()') as Call,
+    posixFadvise: optional('int posix_fadvise(int, int64_t, int64_t, int)'),
     mmap: library.func('intptr_t mmap(intptr_t, size_t, int, int, int, int64_t)') as Call,
     munmap: library.func('int munmap(intptr_t, size_t)') as Call,
     msync: library.func('int msync(intptr_t, size_t, int)') as Call,
@@ -198,6 +199,12 @@ function bind(platform: PlatformConstants): Syscalls {
     },
     flock: (fd, operation) => (c.flock(fd, operation) < 0 ? -errno() : 0),
     schedYield: () => c.schedYield(),
+    willNeed(fd, offset, length) {
+      if (platform.POSIX_FADV_WILLNEED === undefined) return -ENOSYS;
+      // It returns the error instead of setting errno; -1 comes from the substitute above.
+      const result = c.posixFadvise(fd, offset, length, platform.POSIX_FADV_WILLNEED);
+      return result < 0 ? -ENOSYS : 0 - result;
+    },
     mmap(address, length, protection, flags, fd, offset) {
       const result = c.mmap(address, length, protection, flags, fd, offset);
       return result === -1 ? -errno() : result;

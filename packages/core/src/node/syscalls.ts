@@ -33,6 +33,8 @@ export interface PlatformConstants {
   readonly MS_SYNC: number;
   /** madvise: fault in the pages of a range. Undefined where there is no such advice. */
   readonly MADV_POPULATE_READ: number | undefined;
+  /** posix_fadvise: start to read a range. Undefined where there is no such call. */
+  readonly POSIX_FADV_WILLNEED: number | undefined;
   /** ioctl: share a range of blocks. Undefined where there is no such request. */
   readonly FICLONERANGE: number | undefined;
   /** open: a file without a name, in a directory. Undefined where not supported. */
@@ -92,6 +94,8 @@ export interface Syscalls {
   flock(fd: number, operation: number): number;
   /** Lets another process run. */
   schedYield(): number;
+  /** Starts to read a range into the page cache (posix_fadvise); -ENOSYS where there is no such call. */
+  willNeed(fd: number, offset: number, length: number): number;
   mmap(address: number, length: number, protection: number, flags: number, fd: number, offset: number): number;
   munmap(address: number, length: number): number;
   msync(address: number, length: number, flags: number): number;
@@ -130,6 +134,7 @@ const LINUX: PlatformConstants = {
   MAP_NORESERVE: 0x4000,
   MS_SYNC: 4,
   MADV_POPULATE_READ: 22,
+  POSIX_FADV_WILLNEED: 3,
   FICLONERANGE: 0x4020940d,
   O_TMPFILE: 0x400000 | constants.O_DIRECTORY,
   FS_IOC_GETFLAGS: 0x80086601,
@@ -143,6 +148,7 @@ const DARWIN: PlatformConstants = {
   MAP_NORESERVE: 0x40,
   MS_SYNC: 0x10,
   MADV_POPULATE_READ: undefined,
+  POSIX_FADV_WILLNEED: undefined,
   FICLONERANGE: undefined,
   O_TMPFILE: undefined,
   FS_IOC_GETFLAGS: undefined,
