@@ -292,6 +292,17 @@ export const CASES: readonly BenchCase[] = [
     touches: () => 256 * MiB,
   },
   {
+    name: 'walk-cold/4096x1MiB/uint8',
+    op: 'walk-cold',
+    about: 'open a file of 4096 frames without an index, of which nothing is in the page cache',
+    params: { count: 4096, bytes: MiB },
+    quick: { count: 1024 },
+    sides: ['ours', 'raw-fs'],
+    work: (params) => ({ count: numberParam(params, 'count'), unit: 'frames' }),
+    goals: [{ peer: 'raw-fs', atLeast: 2 }],
+    touches: countBytes,
+  },
+  {
     name: 'get-random/1e4-of-1e5/record',
     op: 'get-keys',
     about: '1e4 random keys of 1e5 from an open file',
