@@ -15,7 +15,7 @@ import {
   isTerminator,
   TERMINATOR_SIZE,
 } from '../format/layout.ts';
-import { answerAsync, keyOf, scanEntries } from '../format/scan.ts';
+import { answerAsync, keyOf, type ScanEnd, scanEntries } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
 import { decodeIndexEnding, INDEX_ENDING, isIndexHead, isOvertaken } from '../format/tail-index.ts';
 import { BytesWanted, ValueReader } from '../format/value-reader.ts';
@@ -30,7 +30,8 @@ import { buryDead } from './live-entries.ts';
 import type { EntryMeta } from './mmap-dict.ts';
 import { checkKey, READER_OPTIONS } from './options.ts';
 import { journalOfWalk } from './stranded.ts';
-import { type EntryTaker, endAt, meet, newWalk } from './walk.ts';
+import { type EntryTaker, endAt, meet, newWalk, type Walk } from './walk.ts';
+import { WalkAhead } from './walk-ahead.ts';
 
 /** Options of {@link DictReader.open}. */
 export interface DictReaderOptions {
@@ -127,15 +128,24 @@ export class DictReader {
       },
       expect: () => undefined,
     };
-    let walk = newWalk(taker, HEADER_SIZE, size);
-    let end = await answerAsync(scanEntries(HEADER_SIZE, size, meet, Infinity, undefined, walk), read);
+    const walkTo = async (until: number): Promise<{ walk: Walk; end: ScanEnd }> => {
+      entries.clear();
+      damaged.clear();
+      const walk = newWalk(taker, HEADER_SIZE, size);
+      const ahead = new WalkAhead((...range) => readFrom(source, ...range), size, signal);
+      try {
+        const requests = scanEntries(HEADER_SIZE, size, meet, until, undefined, walk);
+        return { walk, end: await answerAsync(requests, ahead.read) };
+      } finally {
+        ahead.close();
+      }
+    };
+    let { walk, end } = await walkTo(Infinity);
     // If there is an index, a walk that did not meet it met damage, or followed a wrong length.
     const until = walk.indexEnd === end.offset ? undefined : await endByIndex(size, commitNumber, read);
     if (until !== undefined) {
-      entries.clear();
-      damaged.clear();
-      walk = newWalk(taker, HEADER_SIZE, size);
-      end = endAt(await answerAsync(scanEntries(HEADER_SIZE, size, meet, until, undefined, walk), read), until);
+      ({ walk, end } = await walkTo(until));
+      end = endAt(end, until);
     }
     if (end.kind === 'damage') {
       const code = end.truncated ? 'TRUNCATED' : 'CORRUPT';

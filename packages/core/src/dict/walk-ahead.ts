@@ -1,0 +1,144 @@
+/**
+ * Requests what a walk over large entries will read next, several pieces at once: over a network, each takes a round trip.
+ *
+ * @module
+ */
+
+import { HEADER_SIZE, TERMINATOR_SIZE } from '../format/layout.ts';
+import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
+import { decodeIndexEnding, eachSlot, INDEX_ENDING, indexPayloadSize } from '../format/tail-index.ts';
+
+/** Bytes from one request to the next; a walk over closer entries reads everything, in ever larger chunks. */
+const FAR = 8192;
+/** After so many far requests, more are to be expected. */
+const SAMPLE = 4;
+/** How many pieces are requested at once. */
+const AHEAD = 16;
+/** Bytes that a walk requests between two large entries. */
+const BORDER = 4096;
+/** Bytes by which a border may be off from where it is expected; also more than a walk needs to know an entry. */
+const SLACK = 512;
+/** Most bytes of an index that are read. */
+const INDEX_MAX = 2 ** 25;
+
+type Read = (offset: number, length: number, signal: AbortSignal | undefined) => Promise<Uint8Array>;
+
+/** A range that was requested before the walk came to it. */
+interface Piece {
+  readonly start: number;
+  readonly end: number;
+  readonly bytes: Promise<Uint8Array>;
+  /** One for each: a signal with many listeners makes Node print a warning. */
+  readonly stop: AbortController;
+}
+
+/**
+ * Answers the requests of a walk. Where the next entries begin is known from an index, or expected at the same distances as those
+ * before; if that is wrong, what the walk needs is read when it asks.
+ */
+export class WalkAhead {
+  readonly #source: Read;
+  readonly #size: number;
+  readonly #signal: AbortSignal | undefined;
+  #pieces: Piece[] = [];
+  #last = 0;
+  #step = 0;
+  #far = 0;
+  /** Where entries begin, in ascending order, if an index says so. */
+  #places: Float64Array = new Float64Array(0);
+
+  /** @param signal - aborts all requests */
+  constructor(source: Read, size: number, signal?: AbortSignal) {
+    this.#source = source;
+    this.#size = size;
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#abort);
+  }
+
+  /** Reads a range. */
+  readonly read = async (offset: number, length: number): Promise<Uint8Array> => {
+    const step = offset - this.#last;
+    const before = this.#step;
+    this.#last = offset;
+    this.#step = step;
+    if (step >= FAR && length <= BORDER) {
+      this.#far += 1;
+      if (this.#far === SAMPLE) this.#places = await this.#indexed();
+      if (this.#far >= SAMPLE) this.#request(offset, Math.abs(step - before) <= SLACK);
+    }
+    const piece = this.#pieces.find(({ start, end }) => start <= offset && offset + length <= end);
+    if (piece === undefined) return this.#source(offset, length, this.#signal);
+    return (await piece.bytes).subarray(offset - piece.start, offset - piece.start + length);
+  };
+
+  /** Ends the requests that nobody waits for. */
+  close(): void {
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#abort();
+  }
+
+  readonly #abort = (): void => this.#drop(() => true);
+
+  #drop(which: (piece: Piece) => boolean): void {
+    for (const piece of this.#pieces) if (which(piece)) piece.stop.abort(this.#signal?.reason);
+    this.#pieces = this.#pieces.filter((piece) => !which(piece));
+  }
+
+  /** Requests the pieces after `offset` that are not on their way. */
+  #request(offset: number, regular: boolean): void {
+    this.#drop(({ end }) => end <= offset);
+    const known = this.#places.length > 0;
+    if (!known && !regular) return;
+    let next = known ? firstAfter(this.#places, offset + SLACK) : 1;
+    while (this.#pieces.length < AHEAD) {
+      const place = known ? this.#places[next] : offset + next * this.#step;
+      next += 1;
+      if (place === undefined || place >= this.#size) break;
+      if (!this.#pieces.some(({ start, end }) => start <= place && place + SLACK <= end)) this.#begin(place);
+    }
+  }
+
+  /** Requests what is around a place. */
+  #begin(place: number): void {
+    const start = Math.max(0, place - SLACK);
+    const end = Math.min(place + BORDER + SLACK, this.#size);
+    const stop = new AbortController();
+    const bytes = this.#source(start, end - start, stop.signal);
+    // Whoever awaits it sees the failure; if nobody does, it was not needed.
+    bytes.catch(() => undefined);
+    this.#pieces.push({ start, end, bytes, stop });
+  }
+
+  /** The places of an index and of those that it refers to; none if it is damaged, or if its entries are close together. */
+  async #indexed(): Promise<Float64Array> {
+    const offsets: number[] = [];
+    const signal = this.#signal;
+    let left = INDEX_MAX;
+    for (let end = this.#size - TERMINATOR_SIZE; end > HEADER_SIZE + INDEX_ENDING; ) {
+      const found = decodeIndexEnding(await this.#source(end - INDEX_ENDING, INDEX_ENDING, signal), end);
+      if (found === undefined) break;
+      const { footer, entry } = found;
+      const size = indexPayloadSize(footer.blocks);
+      left -= size;
+      if (left < 0) break;
+      const blocks = await this.#source(entry + TAIL_PREFIX_SIZE, size, signal);
+      if (!eachSlot(footer, blocks, (_hash, offset) => offsets.push(offset))) break;
+      // It ends before this one begins; 0 for none.
+      end = footer.older;
+    }
+    if (offsets.length * FAR > this.#size) return new Float64Array(0);
+    return Float64Array.from(offsets).sort();
+  }
+}
+
+/** The first index of a value that is greater than `offset`. */
+function firstAfter(places: Float64Array, offset: number): number {
+  let low = 0;
+  let high = places.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (places[middle]! > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

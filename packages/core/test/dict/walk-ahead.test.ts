@@ -1,0 +1,220 @@
+import { test as property } from '@fast-check/vitest';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DictReader } from '../../src/dict/dict-reader.ts';
+import { MmapDict } from '../../src/dict/index.ts';
+import { crc32c } from '../../src/format/checksum.ts';
+import { TERMINATOR_SIZE } from '../../src/format/layout.ts';
+import { TAIL_PREFIX_SIZE } from '../../src/format/tail-entry.ts';
+import { decodeIndexEnding, INDEX_BLOCK_SIZE, INDEX_ENDING } from '../../src/format/tail-index.ts';
+import type { ByteSource } from '../../src/storage/byte-source.ts';
+import { bytesSource } from '../../src/storage/bytes-source.ts';
+import { MemoryFile } from '../../src/storage/memory-file.ts';
+
+/** A network on which every request takes one round trip, however many are under way. */
+class Network implements ByteSource {
+  readonly name = 'network';
+  rounds = 0;
+  requests = 0;
+  /** Under way now, and at most. */
+  most = 0;
+  bytes = 0;
+  aborted = 0;
+  failing: ((request: number) => boolean) | undefined;
+  readonly #source: ByteSource;
+  #pending: (() => void)[] = [];
+
+  constructor(bytes: Uint8Array) {
+    this.#source = bytesSource(bytes);
+  }
+
+  size(): Promise<number> {
+    return this.#source.size();
+  }
+
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const request = this.requests++;
+    this.bytes += length;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      signal?.addEventListener('abort', () => {
+        this.aborted += 1;
+        reject(signal.reason);
+      });
+      this.#pending.push(() => {
+        if (this.failing?.(request) === true) reject(new Error(`request ${request} failed`));
+        else resolve(this.#source.read(offset, length));
+      });
+      this.most = Math.max(this.most, this.#pending.length);
+    });
+  }
+
+  /** Answers round after round until `action` is done. */
+  async during<T>(action: Promise<T>): Promise<T> {
+    let done = false;
+    const settled = () => {
+      done = true;
+    };
+    action.then(settled, settled);
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (done) return action;
+      this.rounds += 1;
+      for (const answer of this.#pending.splice(0)) answer();
+    }
+  }
+}
+
+interface Session {
+  readonly values: readonly (readonly [key: string, size: number])[];
+  readonly index: boolean;
+}
+
+/** A file that handles wrote one after the other. */
+function written(...sessions: readonly Session[]): Uint8Array {
+  const file = MemoryFile.of();
+  for (const { values, index } of sessions) {
+    const dict = MmapDict.over(file.open(file.name, 'r+'), { index });
+    dict.batch(() => {
+      for (const [key, size] of values) dict.set(key, new Uint8Array(size).fill(size));
+    });
+    dict.close();
+  }
+  return file.toBytes();
+}
+
+const frames = (count: number, sizeOf: (i: number) => number, from = 0) =>
+  Array.from({ length: count }, (_, i) => [`frame/${from + i}`, sizeOf(from + i)] as const);
+const equal = (): number => 20_000;
+const various = (i: number): number => 20_000 + ((i * 7919) % 30_000);
+
+async function opened(bytes: Uint8Array): Promise<{ network: Network; reader: DictReader }> {
+  const network = new Network(bytes);
+  return { network, reader: await network.during(DictReader.open(network)) };
+}
+
+const expected = (bytes: Uint8Array): string[] => [...MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).keys()];
+
+describe('opening a dict over a network', () => {
+  it.each<[string, Session[]]>([
+    ['of one size, without an index', [{ values: frames(400, equal), index: false }]],
+    ['of one size, with an index', [{ values: frames(400, equal), index: true }]],
+    ['of various sizes, with an index', [{ values: frames(400, various), index: true }]],
+    [
+      'of various sizes, with indexes of three sessions',
+      [0, 150, 280].map((from, i) => ({ values: frames([150, 130, 120][i]!, various, from), index: true })),
+    ],
+    [
+      'each with a record',
+      [
+        {
+          values: frames(400, various).flatMap(([key, size]) => [[key, size] as const, [`${key}/at`, 8] as const]),
+          index: true,
+        },
+      ],
+    ],
+  ])('takes a tenth of the round trips that there are frames: %s', async (_, sessions) => {
+    const bytes = written(...sessions);
+    const { network, reader } = await opened(bytes);
+    expect([...reader.keys()]).toEqual(expected(bytes));
+    expect(network.rounds).toBeLessThan(45);
+    expect(network.most).toBeLessThanOrEqual(17);
+    // Of the frames, only their borders.
+    expect(network.bytes).toBeLessThan(400 * 6000 + 60_000);
+    expect(await network.during(reader.get('frame/399'))).toHaveLength(
+      sessions.at(-1)!.values.find(([key]) => key === 'frame/399')![1],
+    );
+  });
+
+  it('takes one round trip each if their sizes differ and no index says where they are', async () => {
+    const bytes = written({ values: frames(100, various), index: false });
+    const { network, reader } = await opened(bytes);
+    expect([...reader.keys()]).toEqual(expected(bytes));
+    expect(network.rounds).toBeGreaterThan(100);
+    expect(network.requests).toBeLessThan(110);
+  });
+
+  it('reads small entries in few large pieces', async () => {
+    const bytes = written({ values: frames(5000, () => 100), index: true });
+    const { network, reader } = await opened(bytes);
+    expect([...reader.keys()]).toEqual(expected(bytes));
+    expect(network.requests).toBeLessThan(12);
+  });
+
+  it('finds the same if the index lies', async () => {
+    const bytes = written({ values: frames(200, various), index: true });
+    const end = bytes.length - TERMINATOR_SIZE;
+    const { footer, entry } = decodeIndexEnding(bytes.subarray(end - INDEX_ENDING, end), end)!;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (let block = 0; block < footer.blocks; block++) {
+      const start = entry + TAIL_PREFIX_SIZE + block * INDEX_BLOCK_SIZE;
+      for (let slot = 0; slot < bytes[start + 4]!; slot++)
+        view.setBigUint64(
+          start + 12 + slot * 12,
+          BigInt((block * 977 + slot * 131) * (slot % 5 === 0 ? 2 ** 30 : 1)),
+          true,
+        );
+      view.setUint32(start, crc32c(bytes, start + 4, start + INDEX_BLOCK_SIZE) ^ block, true);
+    }
+    const { reader } = await opened(bytes);
+    expect([...reader.keys()]).toEqual(frames(200, various).map(([key]) => key));
+  });
+
+  property.prop([
+    fc.array(
+      fc.record({
+        values: fc.array(
+          fc.tuple(
+            fc.nat(60).map((n) => `k${n}`),
+            fc.oneof(fc.nat(300), fc.integer({ min: 8_000, max: 30_000 }), fc.constant(20_000)),
+          ),
+          { maxLength: 80 },
+        ),
+        index: fc.boolean(),
+      }),
+      { minLength: 1, maxLength: 4 },
+    ),
+  ])('finds what a handle finds, whoever wrote the file', async (sessions) => {
+    const bytes = written(...sessions);
+    const { network, reader } = await opened(bytes);
+    expect([...reader.keys()].sort()).toEqual(expected(bytes).sort());
+    for (const key of [...reader.keys()].slice(0, 5)) {
+      const value = await network.during(reader.get(key));
+      expect(value).toEqual(new Uint8Array((value as Uint8Array).length).fill((value as Uint8Array).length));
+    }
+  });
+});
+
+describe('a walk that ends early', () => {
+  const bytes = written({ values: frames(200, various), index: true });
+
+  it('throws what the request failed with that it needed, whichever that is', async () => {
+    const { network } = await opened(bytes);
+    for (let nth = 0; nth < network.requests; nth++) {
+      const failing = new Network(bytes);
+      failing.failing = (request) => request === nth;
+      await expect(failing.during(DictReader.open(failing))).rejects.toThrow(`request ${nth} failed`);
+    }
+  });
+
+  it('aborts its requests for the reason that the caller gave', async () => {
+    const network = new Network(bytes);
+    const controller = new AbortController();
+    network.failing = (request) => {
+      if (request === 30) controller.abort(new Error('enough'));
+      return false;
+    };
+    await expect(network.during(DictReader.open(network, { signal: controller.signal }))).rejects.toThrow('enough');
+    expect(network.aborted).toBeGreaterThan(1);
+  });
+
+  it('ends the requests that it did not wait for', async () => {
+    const damaged = bytes.slice();
+    // The FRAME of an entry in the middle.
+    const middle = [...MmapDict.over(MemoryFile.of(bytes), { mode: 'r' }).scan()][100]!.offset;
+    damaged[middle] = 0;
+    const network = new Network(damaged);
+    await expect(network.during(DictReader.open(network))).rejects.toMatchObject({ code: 'CORRUPT', offset: middle });
+    expect(network.aborted).toBeGreaterThan(10);
+  });
+});
