@@ -1,6 +1,6 @@
 /** The application that the browser test bundles: it opens a file from a Blob. @module */
 
-import { blobSource, DictReader, httpSource, NDArray } from '@mmdpickle/core';
+import { blobSource, DictLookup, DictReader, httpSource, NDArray } from '@mmdpickle/core';
 import { dump, load } from '@mmdpickle/core/pickle';
 
 /** A file's keys, with dtype and shape where the value is an array. */
@@ -19,11 +19,13 @@ export async function summarize(
   return { ...entries, float64: entries.float64, size: reader.size, roundTrip: load(dump([1, 'two', null])) };
 }
 
-/** The distinct elements of all arrays in a served file. */
+/** The distinct elements of all arrays in a served file, read one after the other, and again by their keys. */
 export async function elements(url: string): Promise<unknown[]> {
   const reader = await DictReader.open(httpSource(url));
+  const lookup = await DictLookup.open(httpSource(url));
   const seen = new Set<unknown>();
-  for await (const [, array] of reader.entries())
-    for (const value of (array as NDArray).toNested() as unknown[]) seen.add(value);
+  for await (const [key, array] of reader.entries())
+    for (const found of [array, await lookup.get(key)])
+      for (const value of (found as NDArray).toNested() as unknown[]) seen.add(value);
   return [...seen];
 }

@@ -86,7 +86,7 @@ describe('the pure entry points', () => {
     const serve = (value: number): void => {
       const memory = MemoryFile.of();
       const dict = MmapDict.over(memory);
-      for (const key of ['a', 'b']) dict.set(key, new Float64Array(3000).fill(value));
+      for (let i = 0; i < 70; i++) dict.set(`k${i}`, new Float64Array(3000).fill(value));
       dict.close();
       file = memory.toBytes();
       lastModified += 5000;

@@ -2,7 +2,15 @@
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { blobSource, DictReader, MaskedArray, MmapDict as MemoryDict, MemoryDisk, ndarray } from '@mmdpickle/core';
+import {
+  blobSource,
+  DictLookup,
+  DictReader,
+  MaskedArray,
+  MmapDict as MemoryDict,
+  MemoryDisk,
+  ndarray,
+} from '@mmdpickle/core';
 import { convert, fsck, Lease, MmapDict, openPickle, salvage, upgrade } from '@mmdpickle/core/node';
 import { dump, load } from '@mmdpickle/core/pickle';
 import * as npy from '@mmdpickle/npy-interop';
@@ -43,6 +51,7 @@ const full = filled(MemoryDict.over(new MemoryDisk({ capacity: 8192 }).open('ful
 const source = new MemoryDisk().open('source', 'a');
 filled(MemoryDict.over(source));
 const reader = await DictReader.open(blobSource(new Blob([source.toBytes() as Any])));
+const lookup = await DictLookup.open(blobSource(new Blob([source.toBytes() as Any])));
 const two = ndarray([1, 2]);
 const lease = Lease.acquire(text);
 const [plane, archive, tensors] = ['plane.npy', 'archive.npz', 'tensors.safetensors'].map((name) =>
@@ -192,6 +201,15 @@ const MISTAKES: Readonly<Record<string, Readonly<Record<string, readonly Wrong[]
     has: [() => reader.has(5 as Any)],
     get: [() => reader.get(5 as Any)],
     getMeta: [() => reader.getMeta(5 as Any)],
+  },
+  'core/src/dict/dict-lookup.ts DictLookup': {
+    open: [
+      () => DictLookup.open(5 as Any),
+      () => DictLookup.open(blobSource(new Blob([])), noOption),
+      () => DictLookup.open(blobSource(new Blob(['hello']))),
+    ],
+    get: [() => lookup.get(5 as Any)],
+    getMeta: [() => lookup.getMeta(5 as Any)],
   },
   'core/src/dict/growable-array.ts GrowableArray': {
     append: [

@@ -7,6 +7,7 @@
 
 export { type JsonToken, jsonTokens, parseJson } from './bytes/index.ts';
 export {
+  DictLookup,
   type DictMode,
   type DictOptions,
   DictReader,

@@ -1,5 +1,6 @@
 /** The dict over any storage. @module */
 
+export { DictLookup } from './dict-lookup.ts';
 export { DictReader, type DictReaderOptions } from './dict-reader.ts';
 export type { EntryInfo } from './entry-info.ts';
 export type { FsckOptions, FsckResult } from './fsck.ts';
