@@ -283,6 +283,21 @@ test('rows of a masked array are reported where it is, and after it moves', () =
   expect(told).toEqual(['added', { start: 0, end: 2 }, { start: 2, end: 3 }, { start: 3, end: 7 }]);
 });
 
+test('a file is reported as a whole, with the rows of arrays that outgrew their place once', () => {
+  const disk = new MemoryDisk();
+  const dict = MmapDict.over(disk.open('dict', 'create-new'));
+  for (let i = 0; i < 20; i += 1) dict.set(`array ${i}`, fresh()).set(`behind ${i}`, i);
+  for (let i = 0; i < 20; i += 1) (dict.get(`array ${i}`) as GrowableArray).append(new Float64Array(3 + i).fill(i));
+  const told = new FileReader(disk.open('dict', 'r')).replay();
+  const shown = told.map((change) =>
+    change.kind === 'appended' ? `${change.key}: ${change.rows.start} to ${change.rows.end}` : JSON.stringify(change),
+  );
+  const rows = Array.from({ length: 20 }, (_, i) => `array ${i}: 0 to ${3 + i}`);
+  expect(shown.filter((change) => !change.startsWith('{'))).toEqual(rows);
+  expect(told.filter(({ kind }) => kind === 'added')).toHaveLength(40);
+  expect(told).toHaveLength(60);
+});
+
 test('rows of an array that outgrows its place during a poll are reported once, as rows', () => {
   for (let nth = 0, calls = Infinity; nth < calls; nth += 1) {
     const disk = new MemoryDisk();

@@ -39,12 +39,12 @@ export class EntryReader {
   readonly #dict: MmapDict;
   readonly #head = new Uint8Array(HEAD);
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  #buffer = new Uint8Array(8192);
 
   /** @param dict - over the file */
   constructor(file: StorageFile, dict: MmapDict) {
     this.#file = file;
     this.#dict = dict;
+    this.read = this.#pieces();
   }
 
   /**
@@ -54,6 +54,12 @@ export class EntryReader {
    */
   entries(from: number, known?: number): SeenEntry[] {
     const seen: SeenEntry[] = [];
+    this.each(from, (entry) => seen.push(entry), known);
+    return seen;
+  }
+
+  /** Calls `take` for each of the {@link EntryReader.entries}; it may read the file. */
+  each(from: number, take: (entry: SeenEntry) => void, known?: number): void {
     const visit = (entry: ScannedEntry): void => {
       const { offset, frameLength, keyLength } = entry;
       // Damage, or an array that grew in place between the reads of its head and of its old end: the next look sees it whole.
@@ -68,10 +74,9 @@ export class EntryReader {
       const found =
         offset !== known && this.#mayGrow(entry, valueLength) ? this.rowsOf({ end, valueLength }) : undefined;
       const grows = found && { ...found, dataOffset: end - ENTRY_TAIL_SIZE - valueLength + found.dataPos };
-      seen.push({ offset, end, key, live, valueLength, ...grows });
+      take({ offset, end, key, live, valueLength, ...grows });
     };
-    answer(scanEntries(from, this.#file.size(), visit), this.read);
-    return seen;
+    answer(scanEntries(from, this.#file.size(), visit), this.#pieces());
   }
 
   #keyOf({ bytes, keyPos, keyLength, offset }: ScannedEntry): string | undefined {
@@ -89,11 +94,17 @@ export class EntryReader {
   }
 
   /** Bytes of the file, borrowed until the next call. */
-  readonly read = (offset: number, length: number): Uint8Array => {
-    if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
-    const bytes = this.#buffer.subarray(0, length);
-    return bytes.subarray(0, this.#file.read(offset, bytes));
-  };
+  readonly read: (offset: number, length: number) => Uint8Array;
+
+  /** Reads the file into a buffer of its own, piece after piece. */
+  #pieces(): (offset: number, length: number) => Uint8Array {
+    let buffer = new Uint8Array(8192);
+    return (offset, length) => {
+      if (length > buffer.length) buffer = new Uint8Array(length);
+      const bytes = buffer.subarray(0, length);
+      return bytes.subarray(0, this.#file.read(offset, bytes));
+    };
+  }
 
   /** Whether a value may be a growable array, judging by its first bytes; most are not, and need no further reads. */
   #mayGrow({ bytes, keyPos, keyLength, offset }: ScannedEntry, valueLength: number): boolean {

@@ -29,6 +29,9 @@ const ROUNDS = 8;
 /** The most in-place vacuums between two looks that are recognised by the commit number. */
 const MOST_MOVES = 32;
 
+/** Changes that are dropped at once while everything in a file is taken as known. */
+const UNTOLD = 1024;
+
 /** The pause between two slices of a sweep, in milliseconds. */
 export const SLICE_PAUSE_MS = 10;
 
@@ -89,13 +92,24 @@ export class FileReader {
 
   /** Takes everything in the file as known. */
   skip(): void {
-    this.replay();
+    // A file may have millions of entries: what is not to be told must not pile up.
+    this.#takeAll(() => {
+      if (this.ledger.untold >= UNTOLD) this.ledger.takeNews();
+    });
   }
 
   /** Reports everything in the file. */
   replay(): ChangeDraft[] {
+    return this.#takeAll(() => undefined);
+  }
+
+  /** @param each - called after each entry */
+  #takeAll(each: () => void): ChangeDraft[] {
     this.#note();
-    this.ledger.appended(this.entries(), this.#goesOn);
+    this.#entries.each(HEADER_SIZE, (entry) => {
+      this.ledger.append(entry, this.#goesOn);
+      each();
+    });
     return this.#settled();
   }
 

@@ -167,28 +167,30 @@ export class WatchLedger {
    * @param goesOn - called for arrays that may have outgrown their place
    */
   appended(entries: Iterable<SeenEntry>, goesOn: IsSame): void {
-    for (const entry of entries) {
-      if (entry.end <= this.end) continue;
-      // Entries that are not in the dict do not count as known: writers overwrite them with others.
-      if (isFiller(entry)) continue;
-      const { key, rows, kind, offset, end, valueLength, dataOffset } = entry;
-      const before = this.#live.get(key);
-      const alike = before?.kind === undefined || before.kind === kind;
-      // Asked before anything is recorded: it may read the file, and fail.
-      const continued =
-        before?.rows !== undefined && rows !== undefined && rows >= before.rows && alike && goesOn(before, entry);
-      this.end = end;
-      this.last = { offset, key };
-      this.seq += before === undefined ? 1 : 2;
-      this.#know(key, { offset, end, valueLength, rows, kind, dataOffset });
-      if (!entry.live) this.#dead.push({ key, offset });
-      // A growable array that outgrew its place continues in a new one.
-      const start = continued ? before.rows! : 0;
-      if (!continued) this.#news.push({ kind: before === undefined ? 'added' : 'replaced', seq: this.seq, key });
-      if (rows === undefined) continue;
-      this.seq += rows;
-      if (rows > start) this.#news.push({ kind: 'appended', seq: this.seq, key, rows: { start, end: rows } });
-    }
+    for (const entry of entries) this.append(entry, goesOn);
+  }
+
+  /** Like {@link WatchLedger.appended}, for one entry. */
+  append(entry: SeenEntry, goesOn: IsSame): void {
+    // Entries that are not in the dict do not count as known: writers overwrite them with others.
+    if (entry.end <= this.end || isFiller(entry)) return;
+    const { key, rows, kind, offset, end, valueLength, dataOffset } = entry;
+    const before = this.#live.get(key);
+    const alike = before?.kind === undefined || before.kind === kind;
+    // Asked before anything is recorded: it may read the file, and fail.
+    const continued =
+      before?.rows !== undefined && rows !== undefined && rows >= before.rows && alike && goesOn(before, entry);
+    this.end = end;
+    this.last = { offset, key };
+    this.seq += before === undefined ? 1 : 2;
+    this.#know(key, { offset, end, valueLength, rows, kind, dataOffset });
+    if (!entry.live) this.#dead.push({ key, offset });
+    // A growable array that outgrew its place continues in a new one.
+    const start = continued ? before.rows! : 0;
+    if (!continued) this.#news.push({ kind: before === undefined ? 'added' : 'replaced', seq: this.seq, key });
+    if (rows === undefined) return;
+    this.seq += rows;
+    if (rows > start) this.#news.push({ kind: 'appended', seq: this.seq, key, rows: { start, end: rows } });
   }
 
   /** Returns the dead entries seen since the last call. */
