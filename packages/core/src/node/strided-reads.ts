@@ -8,7 +8,7 @@
 const LEAST_STEP = 8192;
 /** Bytes by which a distance may differ from the mean of its row: some entries are a little longer than others. */
 const DRIFT = 512;
-/** One read of so many in a row is timed until one is slow. */
+/** One read of so many in a row is timed, and the next one too if it was slow. */
 const TIMED = 8;
 /** A read that takes longer than this, in milliseconds, waited for the disk: one from the page cache takes a tenth. */
 const SLOW_MS = 0.025;
@@ -28,6 +28,8 @@ export class StridedReads {
   #last = -1;
   #step = 0;
   #count = 0;
+  /** The last timed read was slow: perhaps only because the process had to wait for a processor. */
+  #slow = false;
   #ahead = false;
 
   /** How the next read, of `length` bytes at `offset`, is made. */
@@ -38,6 +40,7 @@ export class StridedReads {
       this.#last = offset;
       this.#step = step;
       this.#count = 1;
+      this.#slow = false;
       this.#ahead = false;
       return 'usual';
     }
@@ -46,7 +49,7 @@ export class StridedReads {
     this.#step = (offset - this.#rowStart) / this.#count;
     if (step < LEAST_STEP || length > step / 2) return 'usual';
     if (this.#ahead) return 'ahead';
-    return this.#count % TIMED === 0 ? 'timed' : 'usual';
+    return this.#slow || this.#count % TIMED === 0 ? 'timed' : 'usual';
   }
 
   /** Where the read after `count` more will probably begin. */
@@ -54,9 +57,11 @@ export class StridedReads {
     return Math.round(this.#last + count * this.#step);
   }
 
-  /** Reports how long a timed read took, in milliseconds. Returns true if those that will follow should be read ahead. */
+  /** Reports how long a timed read took, in milliseconds. Returns true if those that will follow should be read ahead: after two slow ones. */
   took(ms: number): boolean {
-    this.#ahead = ms > SLOW_MS;
+    const slow = ms > SLOW_MS;
+    this.#ahead = slow && this.#slow;
+    this.#slow = slow;
     return this.#ahead;
   }
 }

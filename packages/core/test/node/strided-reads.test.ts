@@ -100,7 +100,7 @@ describe('reads', () => {
   );
 
   property.prop([fc.integer({ min: 8192, max: 2 ** 40 }), fc.nat(2 ** 45), fc.integer({ min: 1, max: 4096 })])(
-    'at equal distances are timed until one is slow, and made ahead from there on',
+    'at equal distances are timed until two in a row are slow, and made ahead from there on',
     (step, from, length) => {
       const strided = new StridedReads();
       let offset = from;
@@ -110,6 +110,12 @@ describe('reads', () => {
       expect(one()).toHaveLength(1);
       expect(strided.took(0)).toBe(false);
       expect(one()).toHaveLength(1);
+      expect(strided.took(10)).toBe(false);
+      expect(plans(1)).toEqual(['timed']);
+      expect(strided.took(0)).toBe(false);
+      expect(one()).toHaveLength(1);
+      expect(strided.took(10)).toBe(false);
+      expect(plans(1)).toEqual(['timed']);
       expect(strided.took(10)).toBe(true);
       expect(new Set(plans(2 * READS_AHEAD))).toEqual(new Set(['ahead']));
       // The way to the first read counts as one of the steps if it is about as long.
