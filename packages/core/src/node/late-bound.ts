@@ -12,7 +12,7 @@ import { errnoOf } from './errno.ts';
 import { NodeStatus } from './file-status.ts';
 import type { PlatformConstants, Syscalls } from './syscalls.ts';
 
-const { EBADF, EINVAL, ENOENT } = constants.errno;
+const { EBADF, EINVAL, ENOENT, ENOSYS } = constants.errno;
 
 /** Reads through node:fs, each 0.1 us slower than through the C library, before that is bound just for reads. */
 const FIRST_READS = 4096;
@@ -94,6 +94,7 @@ const BETTER = [
 export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Syscalls {
   let calls: Syscalls | undefined;
   let reads = 0;
+  let unbindable = false;
   const c = (): Syscalls => {
     if (calls === undefined) {
       calls = bind();
@@ -132,7 +133,15 @@ export function lateBound(platform: PlatformConstants, bind: () => Syscalls): Sy
       c().copyFileRange(from, fromOffset, to, toOffset, length),
     flock: (fd, operation) => c().flock(fd, operation),
     schedYield: () => c().schedYield(),
-    willNeed: (fd, offset, length) => c().willNeed(fd, offset, length),
+    willNeed(fd, offset, length) {
+      try {
+        if (!unbindable) return c().willNeed(fd, offset, length);
+      } catch {
+        // A hint must not fail the read it is for; a call that needs the library reports why it cannot be loaded.
+        unbindable = true;
+      }
+      return -ENOSYS;
+    },
     mmap: (address, length, protection, flags, fd, offset) => c().mmap(address, length, protection, flags, fd, offset),
     munmap: (address, length) => c().munmap(address, length),
     msync: (address, length, flags) => c().msync(address, length, flags),

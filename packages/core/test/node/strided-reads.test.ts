@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { encodeEmptyFile } from '../../src/format/index.ts';
 import { NodeFile } from '../../src/node/file.ts';
+import { lateBound } from '../../src/node/late-bound.ts';
 import { libc } from '../../src/node/libc.ts';
 import { READS_AHEAD, StridedReads } from '../../src/node/strided-reads.ts';
 import type { Syscalls } from '../../src/node/syscalls.ts';
@@ -86,6 +87,22 @@ describe('a walk over frames that are not in the page cache', () => {
 it('the system accepts the hint', () => {
   using file = NodeFile.open(killed(1, () => 100));
   expect(libc().willNeed(file.fd, 0, 4096)).toBe(process.platform === 'linux' ? 0 : -78);
+});
+
+it('reading a slow disk goes on where the C library cannot be loaded', () => {
+  const path = killed(100, () => 20_000);
+  let tries = 0;
+  const bare = lateBound(libc().platform, () => {
+    tries += 1;
+    throw new Error('no koffi here');
+  });
+  const { syscalls, told } = slowDisk(bare.willNeed);
+  const { pread, willNeed } = syscalls;
+  using file = NodeFile.open(path, 'r', { syscalls: Object.assign(bare, { pread, willNeed }) });
+  using dict = MmapDict.over(file, { mode: 'r' });
+  expect(dict.get('frame/99')).toHaveLength(20_000);
+  expect(told.length).toBeGreaterThan(0);
+  expect(tries).toBe(1);
 });
 
 describe('reads', () => {
