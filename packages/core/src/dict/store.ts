@@ -551,6 +551,11 @@ export class DictStore implements EntriesHost {
         const size = this.file.size();
         // Since the caller decided that what is known still holds, entries may have moved.
         whole ||= mayHaveMoved(this.commitNumber, commitNumber);
+        // Perhaps because another handle put a new index in the place of the one that was known.
+        if (attempt > 0 && whole && this.entries.base !== undefined && this.#useIndex(commitNumber, size)) {
+          this.#certain = locked || held;
+          return;
+        }
         const index = whole ? undefined : this.#lastIndex();
         // Until the walk is complete: if a read fails, what is known is neither the old state nor the new one.
         this.#stale = true;

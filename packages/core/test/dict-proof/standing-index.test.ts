@@ -6,6 +6,7 @@ import type { IndexTable } from '../../src/dict/index-table.ts';
 import { TERMINATOR_SIZE } from '../../src/format/layout.ts';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { PassThroughFile } from '../../src/storage/pass-through-file.ts';
 import { stateText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
@@ -350,4 +351,37 @@ test('a key that hid another when its writer was killed is gone once it is delet
   expectText(stateText(MmapDict.over(MemoryFile.of(bytes))), [stateText(expected)], 'this library');
   await judge.add(bytes, '', (text) => expectText(text, [stateText(expected)], 'stock Python'));
   await judge.finish();
+});
+
+/** Counts the bytes that are read. */
+class CountingFile extends PassThroughFile {
+  bytes = 0;
+
+  override read(offset: number, into: Uint8Array): number {
+    const count = super.read(offset, into);
+    this.bytes += count;
+    return count;
+  }
+}
+
+test.each([
+  ['sealed the file', (other: MmapDict) => other.seal()],
+  ['sealed it twice', (other: MmapDict) => void [other.seal(), other.set('one', 1), other.seal()]],
+  ['wrote and closed', (other: MmapDict) => void [other.set('one', 1), other.close()]],
+])('a reader does not walk the file again after another handle %s', (_, writes) => {
+  const disk = new MemoryDisk();
+  const writer = MmapDict.over(disk.open('dict', 'create-new'));
+  writer.batch(() => {
+    for (let i = 0; i < 20_000; i++) writer.set(`key ${i}`, `value ${i}`);
+  });
+  writer.close();
+  const file = new CountingFile(disk.open('dict', 'r'));
+  const reader = MmapDict.over(file, { mode: 'r' });
+  const other = MmapDict.over(disk.open('dict', 'r+'));
+  expect(reader.get('key 7')).toBe('value 7');
+  writes(other);
+  file.bytes = 0;
+  expect(reader.get('key 19999')).toBe('value 19999');
+  expect(reader.get('one')).toEqual(other.closed ? 1 : other.get('one'));
+  expect(file.bytes).toBeLessThan(30_000);
 });
