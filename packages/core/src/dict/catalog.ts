@@ -174,21 +174,6 @@ export class Catalog {
     this.shadowed.delete(key);
   }
 
-  /**
-   * Removes the `count` keys whose entries are at `base` or later. They are the last ones, except for those that were looked up meanwhile:
-   * the others are not visited.
-   * @returns false if there are fewer
-   */
-  takeBack(base: number, count: number): boolean {
-    let left = count;
-    for (let slot = this.#count - 1; left > 0 && slot >= this.#first; slot--) {
-      if (this.offset(slot) < base) continue;
-      this.#drop(slot);
-      left--;
-    }
-    return left === 0;
-  }
-
   clear(): void {
     this.#changes++;
     this.shadowed.clear();

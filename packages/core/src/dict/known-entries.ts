@@ -101,15 +101,6 @@ export class KnownEntries implements EntryTaker {
     else this.catalog.put(bytes, 0, length, offset, frameLength);
   }
 
-  /**
-   * Forgets the entries from `base` on, which were never committed: `count` keys that did not exist before. Others may come to be there.
-   * @returns false if they are not all known
-   */
-  takeBack(base: number, count: number): boolean {
-    this.#generation++;
-    return count === 0 || this.catalog.takeBack(base, count);
-  }
-
   /** The key's entry is dead, or about to be. */
   remove(key: string): void {
     this.catalog.remove(key);

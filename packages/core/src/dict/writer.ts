@@ -53,9 +53,6 @@ export class DictWriter {
   readonly #marks: number[] = [];
   /** A nested batch threw after it had changed something: that cannot be rolled back on its own. */
   #spoiled = false;
-  /** How many keys the batch added that did not exist before, and whether it did nothing else. */
-  #added = 0;
-  #onlyAdded = true;
   /** The commit number at the outermost begin(). */
   #number = 0;
   readonly #changes = new ChangesInPlace();
@@ -245,11 +242,7 @@ export class DictWriter {
     const { entries } = this.#store;
     const old = entries.findBytes(key, keyBytes, keyLength);
     const place = old < 0 ? undefined : entries.catalog.place(old);
-    if (place === undefined) this.#added++;
-    else if (this.#bury(key, place)) {
-      this.#changes.tombstones.set(key, place);
-      this.#onlyAdded = false;
-    }
+    if (place !== undefined && this.#bury(key, place)) this.#changes.tombstones.set(key, place);
     const { lastFrameLength } = this.#appender;
     if (old < 0) entries.addMissing(keyBytes, keyLength, offset, lastFrameLength);
     else entries.catalog.put(keyBytes, 0, keyLength, offset, lastFrameLength);
@@ -304,7 +297,6 @@ export class DictWriter {
     if (slot < 0) return false;
     for (const hidden of entries.catalog.shadowed.get(key) ?? []) checkEnd(this.#store, key, hidden);
     this.#edits++;
-    this.#onlyAdded = false;
     this.#startChange();
     const place = entries.catalog.place(slot);
     // The predecessor of an entry of this very batch was to be marked dead as replaced: now its deletion is the change.
@@ -325,7 +317,6 @@ export class DictWriter {
   /** Overwrites bytes at the commit. */
   overwrite(offset: number, bytes: Uint8Array): void {
     this.#edits++;
-    this.#onlyAdded = false;
     this.#changes.overwrite(offset, bytes);
   }
 
@@ -412,15 +403,13 @@ export class DictWriter {
     this.#depth = 0;
     this.#tailStart = -1;
     this.#broken = false;
-    if (this.#edits > 0 || !this.#onlyAdded) this.#forgetEdits();
+    if (this.#edits > 0) this.#forgetEdits();
     this.#changes.clear();
     this.#store.file.unlock();
   }
 
   #forgetEdits(): void {
     this.#edits = 0;
-    this.#added = 0;
-    this.#onlyAdded = true;
     this.#marks.length = 0;
     this.#spoiled = false;
   }
@@ -534,7 +523,6 @@ export class DictWriter {
   #clearTail(): void {
     const store = this.#store;
     if (store.terminator === store.end) return;
-    this.#onlyAdded = false;
     if (store.indexStays()) {
       store.leaveIndex();
       this.#buffer.begin(store.file, store.end);
@@ -570,28 +558,18 @@ export class DictWriter {
     for (const place of hidden) this.#killHidden(place);
   }
 
-  /** Whether nothing happened since the outermost begin() but writing entries of new keys, the last perhaps in part. */
-  #merelyAdded(): boolean {
-    const { commitNumber, end, terminator } = this.#store;
-    if (!this.#onlyAdded || this.#changes.size > 0 || this.#tailStart >= 0) return false;
-    const stands = commitNumber === this.#number && end === this.#buffer.base && terminator === end;
-    return stands && (this.#edits > 0 || this.#broken) && this.#store.unchanged();
-  }
-
   /** Puts the terminator back where it was and drops what was written after it. */
   #undo(): void {
     const store = this.#store;
     const { file } = store;
-    const { base, touched } = this.#buffer;
-    // Otherwise the next refresh walks the file.
-    if (!this.#merelyAdded() || !store.entries.takeBack(base, this.#added)) store.invalidate();
-    if (!touched) return;
+    const buffer = this.#buffer;
+    store.invalidate();
+    if (!buffer.touched) return;
     try {
-      writeBorderless(file, base, terminator(), false);
-      file.truncate(base + TERMINATOR_SIZE);
+      writeBorderless(file, buffer.base, terminator(), false);
+      file.truncate(buffer.base + TERMINATOR_SIZE);
     } catch {
       // The error that led here is the one to report; the next begin() finds what is left and repairs it.
-      store.invalidate();
     }
   }
 }

@@ -1,12 +1,9 @@
 /** Operations during other operations: those that are impossible are refused, the rest succeed. */
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
-import { MmdError } from '../../src/errors.ts';
 import { type ArraySource, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
-import { PassThroughFile } from '../../src/storage/pass-through-file.ts';
 
 const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
 
@@ -157,136 +154,6 @@ describe('inside a batch', () => {
       dict.set('good', 1);
     });
     expect(reopened(file)).toEqual({ good: 1 });
-  });
-});
-
-describe('a batch that throws', () => {
-  /** A file that counts the bytes read from it, and fails every write while `full`. */
-  class Counting extends PassThroughFile {
-    bytes = 0;
-    full = false;
-
-    override read(offset: number, into: Uint8Array): number {
-      const count = super.read(offset, into);
-      this.bytes += count;
-      return count;
-    }
-
-    override write(offset: number, bytes: Uint8Array, length?: number): void {
-      // The terminator can always be put back: it overwrites.
-      if (this.full && offset + bytes.length > this.size()) throw new MmdError('NO_SPACE', 'full');
-      super.write(offset, bytes, length);
-    }
-
-    override writeParts(offset: number, parts: readonly Uint8Array[]): void {
-      if (this.full) throw new MmdError('NO_SPACE', 'full');
-      super.writeParts(offset, parts);
-    }
-  }
-
-  const added = (dict: MmapDict): void => {
-    for (const key of ['x', 'y', 'x']) dict.set(key, key);
-  };
-
-  it.each<[string, (dict: MmapDict, file: Counting) => unknown]>([
-    [
-      'by the caller',
-      (dict) =>
-        dict.batch(() => {
-          added(dict);
-          expect([dict.get('x'), dict.has('y'), dict.size]).toEqual(['x', true, 5001]);
-          throw new Error('mine');
-        }),
-    ],
-    [
-      'since its second array cannot be read',
-      (dict) =>
-        dict.batch(() => {
-          added(dict);
-          dict.set('half', {
-            arraySource: true,
-            dtype: 'uint8',
-            shape: [9],
-            bytes: () => {
-              throw new Error('mine');
-            },
-          });
-        }),
-    ],
-    [
-      'since the disk is full at the first entry',
-      (dict, file) => {
-        file.full = true;
-        dict.set('large', new Uint8Array(70_000));
-      },
-    ],
-    [
-      'since the disk is full at the commit',
-      (dict, file) => {
-        file.full = true;
-        dict.batch(() => added(dict));
-      },
-    ],
-  ])('%s reads nothing again if it only added keys', (_how, fails) => {
-    const inner = MemoryFile.of();
-    const file = new Counting(inner);
-    const dict = MmapDict.over(file);
-    dict.batch(() => {
-      for (let i = 0; i < 5000; i++) dict.set(`key ${i}`, 'a value of some length');
-    });
-    dict.delete('key 7');
-    expect(inner.size()).toBeGreaterThan(200_000);
-    const before = inner.toBytes().slice();
-    file.bytes = 0;
-    expect(() => fails(dict, file)).toThrow();
-    file.full = false;
-    expect(inner.toBytes()).toEqual(before);
-    expect(['x', 'y', 'half', 'large', 'key 7'].filter((key) => dict.has(key))).toEqual([]);
-    expect([dict.get('key 4999'), dict.size]).toEqual(['a value of some length', 4999]);
-    dict.set('x', 'after');
-    expect(file.bytes).toBeLessThan(10_000);
-    expect([...dict.keys()]).toEqual(Object.keys(reopened(inner) as object));
-    expect(dict.get('x')).toBe('after');
-  });
-
-  it('leaves a handle that knows what the file holds', () => {
-    const key = fc.constantFrom('a', 'b', 'c', 'd', 'e');
-    const value = fc.oneof(fc.integer(), fc.constant('v'.repeat(300)), fc.constant(new Uint8Array(5000)));
-    const step = fc.oneof(
-      fc.record({ kind: fc.constant('set' as const), key, value }),
-      fc.record({ kind: fc.constant('delete' as const), key, value }),
-      fc.record({ kind: fc.constant('size' as const), key, value }),
-    );
-    const batch = fc.record({ steps: fc.array(step, { maxLength: 6 }), fails: fc.boolean(), closes: fc.boolean() });
-    fc.assert(
-      fc.property(fc.array(batch, { maxLength: 8 }), fc.boolean(), (batches, standing) => {
-        const disk = new MemoryDisk();
-        const options = { standingIndex: standing ? 0 : 16_384 };
-        let dict = MmapDict.over(disk.open('dict', 'create-new'), options);
-        dict.seal();
-        for (const { steps, fails, closes } of batches) {
-          const change = (): void => {
-            for (const { kind, key, value } of steps) {
-              if (kind === 'set') dict.set(key, value);
-              else if (kind === 'delete') dict.delete(key);
-              else expect(dict.size).toBeLessThan(6);
-            }
-            if (fails) throw new Error('mine');
-          };
-          if (fails) expect(() => dict.batch(change)).toThrow('mine');
-          else dict.batch(change);
-          if (closes) {
-            dict.seal().close();
-            dict = MmapDict.over(disk.open('dict', 'r+'), options);
-          }
-          const fresh = MmapDict.over(disk.open('dict', 'r'));
-          const texts = (of: MmapDict): string[] => [...of].map(([key, value]) => `${key} ${String(value)}`);
-          expect(texts(dict)).toEqual(texts(fresh));
-          expect(dict.tailOffset).toBeGreaterThanOrEqual(fresh.tailOffset);
-          expect(fresh.fsck().findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
-        }
-      }),
-    );
   });
 });
 
