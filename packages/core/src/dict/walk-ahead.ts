@@ -12,14 +12,15 @@ import { decodeIndexEnding, eachSlot, INDEX_ENDING, indexPayloadSize } from '../
 const FAR = 8192;
 /** After so many far requests, more are to be expected. */
 const SAMPLE = 4;
-/** How many pieces are requested at once. */
+/** How many pieces are requested at once, by a source that answers so many. */
 const AHEAD = 16;
 /** Bytes that a walk requests between two large entries. */
 const BORDER = 4096;
 /** Bytes by which a border may be off from where it is expected; also more than a walk needs to know an entry. */
 const SLACK = 512;
-/** Most bytes of an index that are read. */
+/** Most bytes of indexes that are read, and most indexes that refer to each other. */
 const INDEX_MAX = 2 ** 25;
+const DEPTH_MAX = 64;
 
 type Read = (offset: number, length: number, signal: AbortSignal | undefined) => Promise<Uint8Array>;
 
@@ -27,20 +28,22 @@ type Read = (offset: number, length: number, signal: AbortSignal | undefined) =>
 interface Piece {
   readonly start: number;
   readonly end: number;
-  readonly bytes: Promise<Uint8Array>;
+  /** `undefined` if the request failed: it may be one too many for the server, or not be needed. */
+  readonly bytes: Promise<Uint8Array | undefined>;
   /** One for each: a signal with many listeners makes Node print a warning. */
   readonly stop: AbortController;
 }
 
 /**
  * Answers the requests of a walk. Where the next entries begin is known from an index, or expected at the same distances as those
- * before; if that is wrong, what the walk needs is read when it asks.
+ * before; if that is wrong, or a request failed, what the walk needs is read when it asks.
  */
 export class WalkAhead {
   readonly #source: Read;
   readonly #size: number;
   readonly #signal: AbortSignal | undefined;
   #pieces: Piece[] = [];
+  #most = AHEAD;
   #last = 0;
   #step = 0;
   #far = 0;
@@ -66,10 +69,19 @@ export class WalkAhead {
       if (this.#far === SAMPLE) this.#places = await this.#indexed();
       if (this.#far >= SAMPLE) this.#request(offset, Math.abs(step - before) <= SLACK);
     }
-    const piece = this.#pieces.find(({ start, end }) => start <= offset && offset + length <= end);
-    if (piece === undefined) return this.#source(offset, length, this.#signal);
-    return (await piece.bytes).subarray(offset - piece.start, offset - piece.start + length);
+    return (await this.#early(offset, length)) ?? this.#source(offset, length, this.#signal);
   };
+
+  /** What was requested before, or is requested beside others; `undefined` if it has to be requested alone. */
+  async #early(offset: number, length: number): Promise<Uint8Array | undefined> {
+    if (this.#pieces.length === 0) return undefined;
+    const piece = this.#pieces.find(({ start, end }) => start <= offset && offset + length <= end);
+    const pos = offset - (piece?.start ?? offset);
+    const bytes = await (piece?.bytes ?? this.#source(offset, length, this.#signal).catch(() => undefined));
+    if (bytes !== undefined && pos + length <= bytes.length) return bytes.subarray(pos, pos + length);
+    await this.#retreat();
+    return undefined;
+  }
 
   /** Ends the requests that nobody waits for. */
   close(): void {
@@ -84,13 +96,22 @@ export class WalkAhead {
     this.#pieces = this.#pieces.filter((piece) => !which(piece));
   }
 
+  /** Waits until nothing is under way, and requests less at once: a server may refuse more than a few connections. */
+  async #retreat(): Promise<void> {
+    this.#most >>= 1;
+    const answered: Piece[] = [];
+    for (const piece of this.#pieces) if ((await piece.bytes) !== undefined) answered.push(piece);
+    this.#signal?.throwIfAborted();
+    this.#pieces = answered;
+  }
+
   /** Requests the pieces after `offset` that are not on their way. */
   #request(offset: number, regular: boolean): void {
     this.#drop(({ end }) => end <= offset);
     const known = this.#places.length > 0;
     if (!known && !regular) return;
     let next = known ? firstAfter(this.#places, offset + SLACK) : 1;
-    while (this.#pieces.length < AHEAD) {
+    while (this.#pieces.length < this.#most) {
       const place = known ? this.#places[next] : offset + next * this.#step;
       next += 1;
       if (place === undefined || place >= this.#size) break;
@@ -103,9 +124,7 @@ export class WalkAhead {
     const start = Math.max(0, place - SLACK);
     const end = Math.min(place + BORDER + SLACK, this.#size);
     const stop = new AbortController();
-    const bytes = this.#source(start, end - start, stop.signal);
-    // Whoever awaits it sees the failure; if nobody does, it was not needed.
-    bytes.catch(() => undefined);
+    const bytes = this.#source(start, end - start, stop.signal).catch(() => undefined);
     this.#pieces.push({ start, end, bytes, stop });
   }
 
@@ -114,13 +133,15 @@ export class WalkAhead {
     const offsets: number[] = [];
     const signal = this.#signal;
     let left = INDEX_MAX;
-    for (let end = this.#size - TERMINATOR_SIZE; end > HEADER_SIZE + INDEX_ENDING; ) {
+    let end = this.#size - TERMINATOR_SIZE;
+    for (let depth = 0; depth < DEPTH_MAX && end > HEADER_SIZE + INDEX_ENDING; depth++) {
       const found = decodeIndexEnding(await this.#source(end - INDEX_ENDING, INDEX_ENDING, signal), end);
       if (found === undefined) break;
       const { footer, entry } = found;
       const size = indexPayloadSize(footer.blocks);
       left -= size;
-      if (left < 0) break;
+      // Small entries are not read ahead, so neither is their index.
+      if (left < 0 || footer.keys * FAR > this.#size) break;
       const blocks = await this.#source(entry + TAIL_PREFIX_SIZE, size, signal);
       if (!eachSlot(footer, blocks, (_hash, offset) => offsets.push(offset))) break;
       // It ends before this one begins; 0 for none.

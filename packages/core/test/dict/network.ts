@@ -14,6 +14,8 @@ export class Network implements ByteSource {
   bytes = 0;
   aborted = 0;
   failing: ((request: number) => boolean) | undefined;
+  /** Refuses those that come while so many are under way. */
+  refusing = Infinity;
   readonly #source: ByteSource;
   #pending: (() => void)[] = [];
 
@@ -28,6 +30,7 @@ export class Network implements ByteSource {
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     const request = this.requests++;
     this.bytes += length;
+    if (this.#pending.length >= this.refusing) return Promise.reject(new Error('busy'));
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       signal?.addEventListener('abort', () => {
