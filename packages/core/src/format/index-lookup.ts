@@ -36,8 +36,8 @@ import {
 
 /** Bytes that are requested of an entry: all of a small one. */
 const ENTRY_WINDOW = 512;
-/** Most indexes that may refer to each other. */
-const DEPTH_MAX = 64;
+/** Most requests for one key. A writer's indexes take a few; one whose blocks are all full would be read to the end. */
+const REQUESTS_MAX = 256;
 
 /** An index, and the file offset of the tail entry that holds it. */
 export interface PlacedIndex {
@@ -81,10 +81,23 @@ export function* lookUp(
   index: PlacedIndex,
   key: Uint8Array,
 ): Generator<ByteRequest, FoundEntry | undefined | 'torn', Uint8Array> {
+  const requests = lookIn(index, key);
+  let step = requests.next();
+  for (let left = REQUESTS_MAX; step.done !== true; left--) {
+    if (left === 0) return 'torn';
+    step = requests.next(yield step.value);
+  }
+  return step.value;
+}
+
+function* lookIn(
+  index: PlacedIndex,
+  key: Uint8Array,
+): Generator<ByteRequest, FoundEntry | undefined | 'torn', Uint8Array> {
   const { seed } = index.footer;
   const hash = hashKey(key, 0, key.length, seed);
   let table = index;
-  for (let depth = 0; depth < DEPTH_MAX; depth++) {
+  for (;;) {
     const found = yield* findIn(table, key, hash);
     if (found !== undefined) return found;
     const { older } = table.footer;
@@ -94,7 +107,6 @@ export function* lookUp(
     if (next?.footer.seed !== seed) return 'torn';
     table = next;
   }
-  return 'torn';
 }
 
 function* findIn(

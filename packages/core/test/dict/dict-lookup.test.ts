@@ -3,6 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DictLookup, DictReader, MmapDict } from '../../src/dict/index.ts';
 import { isMmdError } from '../../src/errors.ts';
+import { crc32c } from '../../src/format/checksum.ts';
+import { TERMINATOR_SIZE } from '../../src/format/layout.ts';
+import { TAIL_PREFIX_SIZE } from '../../src/format/tail-entry.ts';
+import { decodeIndexEnding, INDEX_BLOCK_SIZE, INDEX_ENDING } from '../../src/format/tail-index.ts';
 import { ndarray } from '../../src/ndarray/index.ts';
 import { bytesSource } from '../../src/storage/bytes-source.ts';
 import { MemoryFile } from '../../src/storage/memory-file.ts';
@@ -104,6 +108,23 @@ describe('a damaged file', () => {
     const found = await outcome(async () => (await DictLookup.open(bytesSource(damaged))).get(key));
     const all = await outcome(async () => (await DictReader.open(bytesSource(damaged))).get(key));
     expect([all, intact.get(key)]).toContainEqual(found);
+  });
+
+  it('is looked at as a whole if its index has no end: every block is full', async () => {
+    const endless = written({ values: frames(20_000, () => 10), index: true });
+    const end = endless.length - TERMINATOR_SIZE;
+    const { footer, entry } = decodeIndexEnding(endless.subarray(end - INDEX_ENDING, end), end)!;
+    expect(footer.blocks).toBeGreaterThan(600);
+    const view = new DataView(endless.buffer, endless.byteOffset);
+    for (let number = 0; number < footer.blocks; number++) {
+      const start = entry + TAIL_PREFIX_SIZE + number * INDEX_BLOCK_SIZE;
+      const block = endless.subarray(start, start + INDEX_BLOCK_SIZE).fill(0);
+      block[4] = 42;
+      view.setUint32(start, crc32c(block, 0, 4) ^ number, true);
+    }
+    const { network, lookup } = await opened(endless);
+    expect(await network.during(lookup.get('frame/777'))).toHaveLength(10);
+    expect(network.requests).toBeLessThan(300);
   });
 
   it('is refused as by other readers if it is none of ours', async () => {
