@@ -22,6 +22,8 @@ const SLACK = 512;
 const INDEX_MAX = 2 ** 25;
 const DEPTH_MAX = 64;
 
+const NOWHERE: Float64Array = new Float64Array(0);
+
 type Read = (offset: number, length: number, signal: AbortSignal | undefined) => Promise<Uint8Array>;
 
 /** A range that was requested before the walk came to it. */
@@ -48,7 +50,7 @@ export class WalkAhead {
   #step = 0;
   #far = 0;
   /** Where entries begin, in ascending order, if an index says so. */
-  #places: Float64Array = new Float64Array(0);
+  #places: Float64Array = NOWHERE;
 
   /** @param signal - aborts all requests */
   constructor(source: Read, size: number, signal?: AbortSignal) {
@@ -66,7 +68,8 @@ export class WalkAhead {
     this.#step = step;
     if (step >= FAR && length <= BORDER) {
       this.#far += 1;
-      if (this.#far === SAMPLE) this.#places = await this.#indexed();
+      // A request for the index that fails was not needed: the walk itself never asks for it.
+      if (this.#far === SAMPLE) this.#places = await this.#indexed().catch(() => NOWHERE);
       if (this.#far >= SAMPLE) this.#request(offset, Math.abs(step - before) <= SLACK);
     }
     return (await this.#early(offset, length)) ?? this.#source(offset, length, this.#signal);
@@ -147,8 +150,16 @@ export class WalkAhead {
       // It ends before this one begins; 0 for none.
       end = footer.older;
     }
-    if (offsets.length * FAR > this.#size) return new Float64Array(0);
-    return Float64Array.from(offsets).sort();
+    if (offsets.length * FAR > this.#size) return NOWHERE;
+    let covered = 0;
+    // An index that anybody may have written can name every byte.
+    return Float64Array.from(offsets)
+      .sort()
+      .filter((place) => {
+        const far = place > covered;
+        if (far) covered = place + BORDER - SLACK;
+        return far;
+      });
   }
 }
 

@@ -244,7 +244,8 @@ export function eachSlot(
   for (let number = 0; number < footer.blocks; number++) {
     const bytes = blocks.subarray(number * INDEX_BLOCK_SIZE, (number + 1) * INDEX_BLOCK_SIZE);
     if (!isBlock(bytes, number)) return false;
-    for (let i = 0, pos = BLOCK_HEAD; i < bytes[4]!; i++, pos += SLOT_SIZE)
+    const used = Math.min(bytes[4]!, SLOTS);
+    for (let i = 0, pos = BLOCK_HEAD; i < used; i++, pos += SLOT_SIZE)
       visit(getU32(bytes, pos), getU64(bytes, pos + 4));
   }
   return true;

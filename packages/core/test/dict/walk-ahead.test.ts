@@ -87,7 +87,10 @@ describe('opening a dict over a network', () => {
     expect(network.requests).toBeLessThan(12);
   });
 
-  it('finds the same if the index lies', async () => {
+  it.each<[string, (block: number, slot: number) => number, number]>([
+    ['names places anywhere', (block, slot) => (block * 977 + slot * 131) * (slot % 5 === 0 ? 2 ** 30 : 997), 210],
+    ['names every byte of a stretch', (block, slot) => 5_000_000 + block * 30 + slot, 190],
+  ])('finds the same if the index %s', async (_, placeOf, least) => {
     const bytes = written({ values: frames(200, various), index: true });
     const end = bytes.length - TERMINATOR_SIZE;
     const { footer, entry } = decodeIndexEnding(bytes.subarray(end - INDEX_ENDING, end), end)!;
@@ -95,17 +98,25 @@ describe('opening a dict over a network', () => {
     for (let block = 0; block < footer.blocks; block++) {
       const start = entry + TAIL_PREFIX_SIZE + block * INDEX_BLOCK_SIZE;
       for (let slot = 0; slot < bytes[start + 4]!; slot++)
-        view.setBigUint64(
-          start + 12 + slot * 12,
-          BigInt((block * 977 + slot * 131) * (slot % 5 === 0 ? 2 ** 30 : 997)),
-          true,
-        );
+        view.setBigUint64(start + 12 + slot * 12, BigInt(placeOf(block, slot)), true);
+      // More slots than there is room for.
+      bytes[start + 4] = 255;
       view.setUint32(start, crc32c(bytes.subarray(start, start + INDEX_BLOCK_SIZE), 0, 4) ^ block, true);
     }
     const { network, reader } = await opened(bytes);
     expect([...reader.keys()]).toEqual(frames(200, various).map(([key]) => key));
     // It was believed: pieces were requested where it said.
-    expect(network.requests).toBeGreaterThan(210);
+    expect(network.requests).toBeGreaterThan(least);
+    expect(network.requests).toBeLessThan(480);
+  });
+
+  it.each([5, 6])('does without an index that cannot be fetched (request %i fails)', async (nth) => {
+    const bytes = written({ values: frames(200, various), index: true });
+    const network = new Network(bytes);
+    network.failing = (request) => request === nth;
+    const reader = await network.during(DictReader.open(network));
+    expect([...reader.keys()]).toEqual(frames(200, various).map(([key]) => key));
+    expect(network.most).toBe(1);
   });
 
   it.each([1, 2, 3, 9, 16])('finds the same from a server that refuses more than %i requests at once', async (most) => {
