@@ -4,9 +4,9 @@
  * @module
  */
 
-import { encodeUtf8Into } from '../bytes/index.ts';
+import { encodeUtf8 } from '../bytes/index.ts';
 import { type FoundEntry, findIndex, lookUp, type PlacedIndex } from '../format/index-lookup.ts';
-import { decodeHeader, HEADER_SIZE, KEY_MAX } from '../format/layout.ts';
+import { KEY_MAX } from '../format/layout.ts';
 import { answerAsync } from '../format/scan.ts';
 import { checkOptions } from '../options.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
@@ -14,7 +14,7 @@ import { DictReader, type DictReaderOptions } from './dict-reader.ts';
 import { ValueFetcher } from './fetched-value.ts';
 import type { EntryMeta } from './mmap-dict.ts';
 import { checkKey, READER_OPTIONS } from './options.ts';
-import { readFrom, sizeOf } from './source-reading.ts';
+import { openSource, readFrom } from './source-reading.ts';
 
 /**
  * Single values of a dict over a {@link ByteSource}, as it was when opened, found by their keys: each takes a few requests, however many
@@ -66,10 +66,7 @@ export class DictLookup {
    */
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictLookup> {
     checkOptions(options, READER_OPTIONS);
-    const { signal } = options;
-    const size = await sizeOf(source, signal);
-    const read = (offset: number, length: number): Promise<Uint8Array> => readFrom(source, offset, length, signal);
-    const { commitNumber } = decodeHeader(await read(0, Math.min(size, HEADER_SIZE)), source.name);
+    const { size, commitNumber, read } = await openSource(source, options.signal);
     const index = await answerAsync(findIndex(size, commitNumber), read);
     return new DictLookup(source, options, commitNumber, index);
   }
@@ -91,12 +88,11 @@ export class DictLookup {
   async #find(key: string, signal: AbortSignal | undefined): Promise<FoundEntry | undefined | 'torn'> {
     checkKey(key);
     if (this.#index === undefined || this.#reader !== undefined) return 'torn';
-    const bytes = new Uint8Array(3 * Math.min(key.length, KEY_MAX + 1));
-    const length = key.length > KEY_MAX ? bytes.length : encodeUtf8Into(key, bytes, 0);
+    const bytes = key.length > KEY_MAX ? undefined : encodeUtf8(key);
     // No entry has such a key.
-    if (length > KEY_MAX) return undefined;
+    if (bytes === undefined || bytes.length > KEY_MAX) return undefined;
     const read = (offset: number, count: number) => readFrom(this.#source, offset, count, signal);
-    return answerAsync(lookUp(this.#index, bytes.subarray(0, length)), read);
+    return answerAsync(lookUp(this.#index, bytes), read);
   }
 
   async #all(signal: AbortSignal | undefined): Promise<DictReader> {

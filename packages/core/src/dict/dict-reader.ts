@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { findIndex } from '../format/index-lookup.ts';
-import { decodeHeader, HEADER_SIZE } from '../format/layout.ts';
+import { HEADER_SIZE } from '../format/layout.ts';
 import { answerAsync, keyOf, type ScanEnd, scanEntries } from '../format/scan.ts';
 import { checkOptions } from '../options.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
@@ -15,7 +15,7 @@ import { type FetchOptions, ValueFetcher } from './fetched-value.ts';
 import { buryDead } from './live-entries.ts';
 import type { EntryMeta } from './mmap-dict.ts';
 import { checkKey, READER_OPTIONS } from './options.ts';
-import { readFrom, sizeOf } from './source-reading.ts';
+import { openSource, readFrom } from './source-reading.ts';
 import { journalOfWalk } from './stranded.ts';
 import { type EntryTaker, endAt, meet, newWalk, type Walk } from './walk.ts';
 import { WalkAhead } from './walk-ahead.ts';
@@ -71,10 +71,7 @@ export class DictReader {
   static async open(source: ByteSource, options: DictReaderOptions = {}): Promise<DictReader> {
     checkOptions(options, READER_OPTIONS);
     const { signal } = options;
-    const size = await sizeOf(source, signal);
-    const read = (offset: number, length: number): Promise<Uint8Array> => readFrom(source, offset, length, signal);
-    const head = await read(0, Math.min(size, HEADER_SIZE));
-    const { commitNumber } = decodeHeader(head, source.name);
+    const { size, commitNumber, read } = await openSource(source, signal);
     const entries = new Map<string, EntryPlace>();
     const damaged = new Map<string, number>();
     const taker: EntryTaker = {

@@ -20,6 +20,7 @@ import {
   decodeIndexEnding,
   eachSlot,
   INDEX_BLOCK_SIZE,
+  INDEX_DEPTH_MAX,
   INDEX_ENDING,
   INDEX_FOOTER_SIZE,
   type IndexFooter,
@@ -33,8 +34,6 @@ import type { StorageFile } from '../storage/storage-file.ts';
 const DATA_HEAD_SIZE = 9;
 /** A file with an index is larger than this. */
 const LEAST = HEADER_SIZE + TAIL_PREFIX_SIZE + INDEX_ENDING + TERMINATOR_SIZE;
-/** Most indexes that may refer to each other: this library writes a dozen where there are 2^30 keys. */
-const DEPTH_MAX = 64;
 /** Most blocks that are read into memory for lookups alone: 8 MiB, an index of half a million keys. */
 const KEPT_BLOCKS = 16_384;
 
@@ -124,7 +123,7 @@ export class IndexTable {
     const { older, seed } = this.footer;
     if (older === 0) return undefined;
     if (this.#older === undefined) {
-      const table = this.#depth < DEPTH_MAX ? IndexTable.before(this.#file, older) : undefined;
+      const table = this.#depth < INDEX_DEPTH_MAX ? IndexTable.before(this.#file, older) : undefined;
       if (table?.footer.seed === seed) {
         table.#depth = this.#depth + 1;
         this.#older = table;

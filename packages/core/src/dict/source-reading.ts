@@ -5,14 +5,30 @@
  */
 
 import { MmdError } from '../errors.ts';
+import { decodeHeader, HEADER_SIZE } from '../format/layout.ts';
 import { isBytes } from '../ndarray/array-source.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 
+/** A source whose header has been read. */
+export interface OpenSource {
+  readonly size: number;
+  readonly commitNumber: number;
+  /** Reads a range. */
+  readonly read: (offset: number, length: number) => Promise<Uint8Array>;
+}
+
 /**
- * Checks that something is a byte source, and asks for its size.
- * @throws INVALID_ARGUMENT
+ * Checks that something is a byte source, and reads the header.
+ * @throws NOT_A_PICKLE, NOT_MMDPICKLE, TRUNCATED; INVALID_ARGUMENT
  */
-export async function sizeOf(source: ByteSource, signal: AbortSignal | undefined): Promise<number> {
+export async function openSource(source: ByteSource, signal: AbortSignal | undefined): Promise<OpenSource> {
+  const size = await sizeOf(source, signal);
+  const read = (offset: number, length: number): Promise<Uint8Array> => readFrom(source, offset, length, signal);
+  const { commitNumber } = decodeHeader(await read(0, Math.min(size, HEADER_SIZE)), source.name);
+  return { size, commitNumber, read };
+}
+
+async function sizeOf(source: ByteSource, signal: AbortSignal | undefined): Promise<number> {
   const { size, read } = (source ?? {}) as Partial<ByteSource>;
   if (typeof size !== 'function' || typeof read !== 'function') {
     throw new MmdError(

@@ -5,8 +5,9 @@
  */
 
 import { HEADER_SIZE, TERMINATOR_SIZE } from '../format/layout.ts';
+import { FIRST_CHUNK } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
-import { decodeIndexEnding, eachSlot, INDEX_ENDING, indexPayloadSize } from '../format/tail-index.ts';
+import { decodeIndexEnding, eachSlot, INDEX_DEPTH_MAX, INDEX_ENDING, indexPayloadSize } from '../format/tail-index.ts';
 
 /** Bytes from one request to the next; a walk over closer entries reads everything, in ever larger chunks. */
 const FAR = 8192;
@@ -14,13 +15,10 @@ const FAR = 8192;
 const SAMPLE = 4;
 /** How many pieces are requested at once, by a source that answers so many. */
 const AHEAD = 16;
-/** Bytes that a walk requests between two large entries. */
-const BORDER = 4096;
 /** Bytes by which a border may be off from where it is expected; also more than a walk needs to know an entry. */
 const SLACK = 512;
-/** Most bytes of indexes that are read, and most indexes that refer to each other. */
+/** Most bytes of indexes that are read. */
 const INDEX_MAX = 2 ** 25;
-const DEPTH_MAX = 64;
 
 const NOWHERE: Float64Array = new Float64Array(0);
 
@@ -66,7 +64,7 @@ export class WalkAhead {
     const before = this.#step;
     this.#last = offset;
     this.#step = step;
-    if (step >= FAR && length <= BORDER) {
+    if (step >= FAR && length <= FIRST_CHUNK) {
       this.#far += 1;
       // A request for the index that fails was not needed: the walk itself never asks for it.
       if (this.#far === SAMPLE) this.#places = await this.#indexed().catch(() => NOWHERE);
@@ -125,7 +123,7 @@ export class WalkAhead {
   /** Requests what is around a place. */
   #begin(place: number): void {
     const start = Math.max(0, place - SLACK);
-    const end = Math.min(place + BORDER + SLACK, this.#size);
+    const end = Math.min(place + FIRST_CHUNK + SLACK, this.#size);
     const stop = new AbortController();
     const bytes = this.#source(start, end - start, stop.signal).catch(() => undefined);
     this.#pieces.push({ start, end, bytes, stop });
@@ -137,7 +135,7 @@ export class WalkAhead {
     const signal = this.#signal;
     let left = INDEX_MAX;
     let end = this.#size - TERMINATOR_SIZE;
-    for (let depth = 0; depth < DEPTH_MAX && end > HEADER_SIZE + INDEX_ENDING; depth++) {
+    for (let depth = 0; depth < INDEX_DEPTH_MAX && end > HEADER_SIZE + INDEX_ENDING; depth++) {
       const found = decodeIndexEnding(await this.#source(end - INDEX_ENDING, INDEX_ENDING, signal), end);
       if (found === undefined) break;
       const { footer, entry } = found;
@@ -157,7 +155,7 @@ export class WalkAhead {
       .sort()
       .filter((place) => {
         const far = place > covered;
-        if (far) covered = place + BORDER - SLACK;
+        if (far) covered = place + FIRST_CHUNK - SLACK;
         return far;
       });
   }

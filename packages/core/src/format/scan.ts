@@ -61,7 +61,8 @@ export type ScanEnd =
       readonly found: unknown;
     };
 
-const FIRST_CHUNK = 4096;
+/** Bytes that a walk requests first, and at the border of two entries that are far apart. */
+export const FIRST_CHUNK = 4096;
 const LARGEST_CHUNK = 2 ** 20;
 /** Most bytes around the boundary of two entries: the tail of one, and the head and key of the next. */
 const BORDER = ENTRY_TAIL_SIZE + ENTRY_HEAD_SIZE + KEY_MAX;

@@ -42,6 +42,8 @@ export const INDEX_BLOCK_SIZE = 512;
 export const INDEX_FOOTER_SIZE = 64;
 /** Size of the end of an index's entry: its footer and its tail. */
 export const INDEX_ENDING: number = INDEX_FOOTER_SIZE + ENTRY_TAIL_SIZE;
+/** Most indexes that may refer to each other: this library writes a dozen where there are 2^30 keys. */
+export const INDEX_DEPTH_MAX = 64;
 const SLOT_SIZE = 12;
 const BLOCK_HEAD = 8;
 const SLOTS = Math.floor((INDEX_BLOCK_SIZE - BLOCK_HEAD) / SLOT_SIZE);

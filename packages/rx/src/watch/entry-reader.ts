@@ -44,7 +44,8 @@ export class EntryReader {
   constructor(file: StorageFile, dict: MmapDict) {
     this.#file = file;
     this.#dict = dict;
-    this.read = this.#pieces();
+    this.read = pieceReader(file);
+    this.#scanned = pieceReader(file);
   }
 
   /**
@@ -76,7 +77,7 @@ export class EntryReader {
       const grows = found && { ...found, dataOffset: end - ENTRY_TAIL_SIZE - valueLength + found.dataPos };
       take({ offset, end, key, live, valueLength, ...grows });
     };
-    answer(scanEntries(from, this.#file.size(), visit), this.#pieces());
+    answer(scanEntries(from, this.#file.size(), visit), this.#scanned);
   }
 
   #keyOf({ bytes, keyPos, keyLength, offset }: ScannedEntry): string | undefined {
@@ -94,17 +95,9 @@ export class EntryReader {
   }
 
   /** Bytes of the file, borrowed until the next call. */
-  readonly read: (offset: number, length: number) => Uint8Array;
-
-  /** Reads the file into a buffer of its own, piece after piece. */
-  #pieces(): (offset: number, length: number) => Uint8Array {
-    let buffer = new Uint8Array(8192);
-    return (offset, length) => {
-      if (length > buffer.length) buffer = new Uint8Array(length);
-      const bytes = buffer.subarray(0, length);
-      return bytes.subarray(0, this.#file.read(offset, bytes));
-    };
-  }
+  readonly read: PieceReader;
+  /** The same for a scan: what is called for its entries may read, too. */
+  readonly #scanned: PieceReader;
 
   /** Whether a value may be a growable array, judging by its first bytes; most are not, and need no further reads. */
   #mayGrow({ bytes, keyPos, keyLength, offset }: ScannedEntry, valueLength: number): boolean {
@@ -162,4 +155,16 @@ export class EntryReader {
     const head = this.read(offset, ENTRY_HEAD_SIZE);
     return head.length < ENTRY_HEAD_SIZE ? offset : entryEnd(offset, getU64(head, 1));
   }
+}
+
+type PieceReader = (offset: number, length: number) => Uint8Array;
+
+/** Reads one piece after another into one buffer. */
+function pieceReader(file: StorageFile): PieceReader {
+  let buffer = new Uint8Array(8192);
+  return (offset, length) => {
+    if (length > buffer.length) buffer = new Uint8Array(length);
+    const bytes = buffer.subarray(0, length);
+    return bytes.subarray(0, file.read(offset, bytes));
+  };
 }
