@@ -323,8 +323,10 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
   }
 
   /**
-   * All entries in file order, including dead ones.
+   * All entries in file order, including dead ones, read as the iterator advances. One that others append, or mark dead, meanwhile may or
+   * may not be shown so; a vacuum that replaces the file leaves the iterator with the old one.
    * @param from - file offset of an entry, or of the terminator, such as a former `tailOffset`
+   * @throws CORRUPT if a vacuum in place moves entries meanwhile
    */
   *scan(from?: number): IterableIterator<EntryInfo> {
     this.refresh();

@@ -15,7 +15,7 @@ import type { JournalPlace } from './stranded.ts';
 const EMPTY = new Uint8Array(0);
 
 /** The largest piece that a walk reads at once: half of a second-level cache. */
-const WALK_CHUNK = 2 ** 18;
+export const WALK_CHUNK: number = 2 ** 18;
 
 /** After so many entries, a walk makes room for as many as there will be if the rest are like these. */
 const SAMPLE = 256;
@@ -165,8 +165,11 @@ function scan(
   return answer(scanEntries(walk.from, walk.size, visit, until, largest, walk), readerOf(file));
 }
 
+/** All bytes of a range of a file; fewer at its end. Borrowed until the next call. */
+export type FileReader = (offset: number, length: number) => Uint8Array;
+
 /** Reads one piece after another into one buffer, which stays in the processor's cache, and whose pages are already present. */
-function readerOf(file: StorageFile): (offset: number, length: number) => Uint8Array {
+export function readerOf(file: StorageFile): FileReader {
   let buffer = EMPTY;
   return (offset, length) => {
     if (buffer.length < length) buffer = new Uint8Array(length);
