@@ -23,6 +23,7 @@ import {
   indexBlock,
   isBlock,
   isBlockFull,
+  PROBES_MAX,
   slotOffset,
 } from '../format/tail-index.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
@@ -96,6 +97,7 @@ export class BaseIndex {
     const { blocks, end } = table.footer;
     let number = indexBlock(hash, blocks);
     for (let probes = 0; probes < blocks; probes++) {
+      if (probes === PROBES_MAX) return 'torn';
       const block = table.block(number, this.#scratch!.block);
       if (block === undefined) return 'torn';
       for (let slot = findSlot(block, hash, 0); slot >= 0; slot = findSlot(block, hash, slot + 1)) {

@@ -3,7 +3,10 @@ import * as fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import type { IndexTable } from '../../src/dict/index-table.ts';
+import { crc32c } from '../../src/format/checksum.ts';
 import { TERMINATOR_SIZE } from '../../src/format/layout.ts';
+import { TAIL_PREFIX_SIZE } from '../../src/format/tail-entry.ts';
+import { INDEX_BLOCK_SIZE } from '../../src/format/tail-index.ts';
 import { type NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { PassThroughFile } from '../../src/storage/pass-through-file.ts';
@@ -363,6 +366,23 @@ class CountingFile extends PassThroughFile {
     return count;
   }
 }
+
+test('an index whose blocks are all full is not read to its end for a key that is missing', () => {
+  const made = filled(40_000).toBytes();
+  const { footer, entry } = MmapDict.over(MemoryFile.of(made), { mode: 'r' }).core.store.index!;
+  const view = new DataView(made.buffer, made.byteOffset);
+  for (let number = 0; number < footer.blocks; number++) {
+    const block = made.subarray(entry + TAIL_PREFIX_SIZE + number * INDEX_BLOCK_SIZE).subarray(0, INDEX_BLOCK_SIZE);
+    block.fill(0)[4] = 42;
+    view.setUint32(block.byteOffset - made.byteOffset, crc32c(block, 0, 4) ^ number, true);
+  }
+  const file = new CountingFile(MemoryFile.of(made));
+  const dict = MmapDict.over(file, { mode: 'r' });
+  expect(dict.has('not there')).toBe(false);
+  expect(footer.blocks).toBeGreaterThan(1300);
+  expect(file.bytes).toBeLessThan(entry + 1000 * INDEX_BLOCK_SIZE);
+  expect([dict.get('key 0'), dict.get('key 39999'), dict.size]).toEqual([0, 39_999, 40_000]);
+});
 
 test.each([
   ['sealed the file', (other: MmapDict) => other.seal()],
