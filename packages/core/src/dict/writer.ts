@@ -552,6 +552,8 @@ export class DictWriter {
       if (!isReadable(key)) continue;
       hidden.push(...places);
       shadowed.delete(key);
+      // Without them the key comes where its last entry is in the order of keys: the next refresh walks.
+      this.#store.invalidate();
     }
     if (hidden.length === 0) return;
     if (this.#durable) file.sync();

@@ -296,6 +296,26 @@ test('a key that a batch deleted stays deleted if a walk inside the batch fails'
   });
 });
 
+test('after a replacement whose old entry could not be marked dead, a seal leaves all handles with one order of keys', () => {
+  everyCall((nth) => {
+    const disk = new MemoryDisk();
+    MmapDict.over(disk.open(NAME, 'create-new')).update({ a: 1, b: 2, c: 3, d: 4 });
+    const { file, fails } = failingFile(disk, FILE_CHANGES);
+    const dict = MmapDict.over(file);
+    const failed = fails(nth, () => dict.set('b', ndarray(new Float64Array(4000))));
+    const other = MmapDict.over(disk.open(NAME, 'r'));
+    const before = [...dict.keys()];
+    expect([...other.keys()]).toEqual(before);
+    dict.seal();
+    const after = [...MmapDict.over(disk.open(NAME, 'r')).keys()];
+    expect([...dict.keys()]).toEqual(after);
+    expect([...other.keys()]).toEqual(after);
+    dict.set('e', 5).delete('a');
+    expect([...dict.keys()]).toEqual([...MmapDict.over(disk.open(NAME, 'r')).keys()]);
+    return failed || nth < 12;
+  });
+});
+
 test('a growable masked array whose refresh fails shows as many rows of its mask as of its data', () => {
   const disk = new MemoryDisk();
   const writer = MmapDict.over(disk.open(NAME, 'create-new'));
