@@ -110,8 +110,8 @@ function withoutSpared(core: DictCore, { findings, plan }: CheckResult): readonl
   const places = liveEntries(store);
   const spared = new Set<number>();
   for (const { key, offset } of hidden) {
-    const place = key === undefined ? undefined : places.get(key);
-    if (place === undefined || hindranceOf(core, core.strictView(key!, place)).problem === undefined) continue;
+    const slot = key === undefined ? -1 : places.find(key);
+    if (slot < 0 || hindranceOf(core, core.strictView(key!, places.place(slot))).problem === undefined) continue;
     spared.add(stateOffset(offset, getU64(store.read(offset, FRAME_SIZE), 1)));
   }
   return sparing(plan, spared);
@@ -121,15 +121,16 @@ function checkValues(core: DictCore, { signal, onProgress }: ProgressOptions): V
   const check = new ValueCheck(core);
   const places = liveEntries(core.store);
   let done = 0;
-  for (const [key, place] of places) {
+  places.each((slot) => {
     signal?.throwIfAborted();
-    check.live(key, place);
+    check.live(places.key(slot), places.place(slot));
     onProgress?.({ done: ++done, total: places.size });
-  }
+  });
   const requests = scanEntries(HEADER_SIZE, core.store.file.size(), (entry) => {
     signal?.throwIfAborted();
     const key = keyOf(entry);
-    const shown = entry.state === 'live' && (key === undefined || places.get(key)?.offset === entry.offset);
+    const slot = entry.state !== 'live' || key === undefined ? -1 : places.find(key);
+    const shown = entry.state === 'live' && (key === undefined || (slot >= 0 && places.offset(slot) === entry.offset));
     if (!shown && entry.state !== 'damaged') check.remains(key, entry);
   });
   answer(requests, core.store.read);

@@ -6,25 +6,21 @@
 
 import type { Journal } from '../format/journal.ts';
 import { HEADER_SIZE, stateOffset } from '../format/layout.ts';
-import { answer, keyOf } from '../format/scan.ts';
-import type { EntryPlace } from './catalog.ts';
+import { answer } from '../format/scan.ts';
+import type { Catalog, EntryPlace } from './catalog.ts';
+import { KnownEntries } from './known-entries.ts';
 import type { DictStore } from './store.ts';
 import { journalOfWalk } from './stranded.ts';
 import { walkToEnd } from './walk.ts';
 
 /** The last live entry of each key, as far as the chain of frames goes. Journals count as done. */
-export function liveEntries({ file, read }: DictStore): Map<string, EntryPlace> {
-  const live = new Map<string, EntryPlace>();
-  const { walk, end } = walkToEnd(file, HEADER_SIZE, file.size(), {
-    take(entry) {
-      const { offset, frameLength, keyLength } = entry;
-      const key = entry.state === 'live' ? keyOf(entry) : undefined;
-      if (key !== undefined) live.set(key, { offset, frameLength, keyLength });
-    },
-    expect: () => undefined,
-  });
-  buryDead(live, answer(journalOfWalk(walk, end), read));
-  return live;
+export function liveEntries(store: DictStore): Catalog {
+  const { file, read } = store;
+  const known = new KnownEntries(store);
+  const { walk, end } = walkToEnd(file, HEADER_SIZE, file.size(), known);
+  const journal = answer(journalOfWalk(walk, end), read);
+  if (journal !== undefined) known.died(journal.deaths);
+  return known.catalog;
 }
 
 /** Removes the entries that the journal marks dead; returns the file offsets of all state bytes that it does. */

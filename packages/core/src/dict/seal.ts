@@ -9,9 +9,11 @@ import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEn
 import { ENTRY_TAIL_SIZE, entryEnd, nextCommitNumber } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
+import type { Catalog } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import { writeTails } from './index-writer.ts';
 import { liveEntries } from './live-entries.ts';
+import { ReadAhead } from './read-ahead.ts';
 import type { DictStore } from './store.ts';
 import { dropTail } from './tail.ts';
 import { underLock } from './under-lock.ts';
@@ -26,11 +28,12 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
     store.checkWhole();
     const entries: EntrySums[] = [];
     if (options.checksums) {
+      const read = readerOfEntries(store, options);
       core.alone('seal', () =>
         store.entries.catalog.each((slot) => {
           options.signal?.throwIfAborted();
           const { offset, frameLength } = store.entries.catalog.place(slot);
-          entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, readUntil(store, options)) });
+          entries.push({ offset, frameLength, sums: sumEntry(offset, frameLength, read(frameLength)) });
           options.onProgress?.({ done: entries.length, total: store.entries.catalog.size });
         }),
       );
@@ -42,12 +45,21 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
   core.writer.settled();
 }
 
-/** Reads until a signal aborts: an entry may take minutes. */
-function readUntil({ read }: DictStore, { signal }: ProgressOptions): DictStore['read'] {
-  return (offset, length) => {
+/** An entry of fewer bytes is read with those around it. */
+const SMALL = 32_768;
+
+/** What reads an entry with a FRAME of a given length, until a signal aborts: a large one may take minutes. Borrowed until the next call. */
+function readerOfEntries(
+  { file, read }: DictStore,
+  { signal }: ProgressOptions,
+): (frameLength: number) => DictStore['read'] {
+  const ahead = new ReadAhead();
+  const large: DictStore['read'] = (offset, length) => {
     signal?.throwIfAborted();
     return read(offset, length);
   };
+  const small: DictStore['read'] = (offset, length) => ahead.find(file, offset, length) ?? large(offset, length);
+  return (frameLength) => (frameLength < SMALL ? small : large);
 }
 
 /** What `verify` found. */
@@ -60,7 +72,9 @@ export interface VerifyResult {
 
 /** Compares every live entry with the checksums of the last seal. */
 export function verify(core: DictCore, options: ProgressOptions = {}): VerifyResult {
-  const result = compare(core, options);
+  let result = compare(core, options);
+  // Entries are read ahead: one that somebody has changed meanwhile may have looked as it was before.
+  while (result.sealed && result.findings.length === 0 && !core.store.unchanged()) result = compare(core, options);
   if (result.findings.length === 0) return result;
   // A commit in progress makes a file look damaged.
   return underLock(core, () => compare(core, options));
@@ -85,25 +99,53 @@ function compare(core: DictCore, options: ProgressOptions): VerifyResult {
     return { sealed: false, checked: 0, findings };
   }
   const findings: Finding[] = [];
-  const names = new Map([...liveEntries(store)].map(([key, { offset }]) => [offset, key]));
-  const summed = new Set(found.entries.map(({ offset }) => offset));
+  const live = liveEntries(store);
+  let names: ReadonlyMap<number, string> | undefined;
+  const nameOf = (at: number): string | undefined => (names ??= namesByOffset(live)).get(at);
+  const summed = new Float64Array(found.count);
+  let done = 0;
+  for (const { offset } of found.entries) summed[done++] = offset;
+  summed.sort();
   // The state byte is not part of an entry's sum, but only entries that were live are summed.
-  for (const [offset, key] of names) {
-    if (!summed.has(offset))
-      findings.push(finding('bad-checksum', offset, 'the entry was dead when the file was sealed', key));
-  }
-  for (const [i, { offset, frameLength, sums }] of found.entries.entries()) {
+  live.each((slot) => {
+    const offset = live.offset(slot);
+    if (!includes(summed, offset))
+      findings.push(finding('bad-checksum', offset, 'the entry was dead when the file was sealed', live.key(slot)));
+  });
+  const reader = readerOfEntries(store, options);
+  done = 0;
+  for (const { offset, frameLength, sums } of found.entries) {
     options.signal?.throwIfAborted();
-    const actual = sumEntry(offset, frameLength, readUntil(store, options));
-    const changed = [...sums.entries()].filter(([block, sum]) => actual[block] !== sum);
-    for (const [block] of changed) {
+    const read = reader(frameLength);
+    const actual = sumEntry(offset, frameLength, read);
+    let intact = true;
+    for (const [block, sum] of sums.entries()) {
+      if (actual[block] === sum) continue;
+      intact = false;
       const at = offset + block * CHECKSUM_BLOCK;
-      findings.push(finding('bad-checksum', at, `MiB ${block} of the entry at ${offset} changed`, names.get(offset)));
+      findings.push(finding('bad-checksum', at, `MiB ${block} of the entry at ${offset} changed`, nameOf(offset)));
     }
-    if (changed.length === 0 && !store.isLive({ offset, frameLength, keyLength: 0 })) {
+    if (intact && !store.isLive({ offset, frameLength, keyLength: 0 }, read)) {
       findings.push(finding('bad-checksum', offset, 'the entry was live when the file was sealed'));
     }
-    options.onProgress?.({ done: i + 1, total: found.entries.length });
+    options.onProgress?.({ done: ++done, total: found.count });
   }
-  return { sealed: true, checked: found.entries.length, findings };
+  return { sealed: true, checked: found.count, findings };
+}
+
+function namesByOffset(live: Catalog): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  live.each((slot) => names.set(live.offset(slot), live.key(slot)));
+  return names;
+}
+
+/** Whether ascending numbers include one. */
+function includes(numbers: Float64Array, wanted: number): boolean {
+  let first = 0;
+  for (let end = numbers.length; first < end; ) {
+    const middle = (first + end) >>> 1;
+    if (numbers[middle]! < wanted) first = middle + 1;
+    else end = middle;
+  }
+  return numbers[first] === wanted;
 }

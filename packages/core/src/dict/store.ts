@@ -35,7 +35,7 @@ import { IndexTable } from './index-table.ts';
 import { type EntriesHost, KnownEntries } from './known-entries.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type JournalPlace, journalOf, stillActive, tailJournal } from './stranded.ts';
-import { checkByIndex, lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
+import { checkByIndex, type FileReader, lastOf, type Walk, walkAhead, walkToEnd } from './walk.ts';
 
 /** How often a lock-free refresh of a changing file is tried before the lock is taken. */
 const ATTEMPTS = 20;
@@ -312,10 +312,9 @@ export class DictStore implements EntriesHost {
   };
 
   /** Whether the entry is live now, by its state byte and the journal. */
-  isLive(place: EntryPlace): boolean {
-    const byte = new Uint8Array(1);
-    this.file.read(stateOffset(place.offset, place.frameLength), byte);
-    return byte[0] === LIVE && this.journal?.deaths.has(stateOffset(place.offset, place.frameLength)) !== true;
+  isLive({ offset, frameLength }: EntryPlace, read: FileReader = this.read): boolean {
+    const state = stateOffset(offset, frameLength);
+    return read(state, 1)[0] === LIVE && this.journal?.deaths.has(state) !== true;
   }
 
   /**

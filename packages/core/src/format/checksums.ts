@@ -62,23 +62,41 @@ export function encodeChecksums(commitNumber: number, entries: readonly EntrySum
   return payload;
 }
 
-/** Decodes a payload; `undefined` if it is damaged itself. */
-export function decodeChecksums(payload: Uint8Array): { commitNumber: number; entries: EntrySums[] } | undefined {
+/** The sums of all entries that were live at a seal. */
+export interface Checksums {
+  readonly commitNumber: number;
+  readonly count: number;
+  /** Decoded as they are taken: there may be millions. */
+  readonly entries: Iterable<EntrySums>;
+}
+
+/** Decodes a payload, which is borrowed; `undefined` if it is damaged itself. */
+export function decodeChecksums(payload: Uint8Array): Checksums | undefined {
   const end = payload.length - TAIL_FOOTER_SIZE;
   if (end < HEAD || crc32c(payload.subarray(4, end)) !== getU32(payload, 0)) return undefined;
-  const entries: EntrySums[] = [];
   const count = getU32(payload, 8);
   let pos = HEAD;
-  for (let i = 0; i < count && pos + 16 <= end; i++) {
+  for (let i = 0; i < count; i++) {
+    if (pos + 16 > end) return undefined;
+    pos += 16 + 4 * sumCount(getU64(payload, pos + 8));
+    if (pos > end) return undefined;
+  }
+  const entries = { [Symbol.iterator]: () => entriesOf(payload, count) };
+  return pos === end ? { commitNumber: getI32(payload, 4), count, entries } : undefined;
+}
+
+function* entriesOf(payload: Uint8Array, count: number): Generator<EntrySums> {
+  for (let i = 0, pos = HEAD; i < count; i++) {
     const offset = getU64(payload, pos);
     const frameLength = getU64(payload, pos + 8);
     pos += 16;
-    const blocks = Math.ceil(summedLength(frameLength) / CHECKSUM_BLOCK);
-    if (pos + 4 * blocks > end) return undefined;
-    const sums = Array.from({ length: blocks }, (_, block) => getU32(payload, pos + 4 * block));
-    pos += 4 * blocks;
-    entries.push({ offset, frameLength, sums });
+    const sums: number[] = [];
+    for (let left = sumCount(frameLength); left > 0; left--, pos += 4) sums.push(getU32(payload, pos));
+    yield { offset, frameLength, sums };
   }
-  const whole = pos === end && entries.length === count;
-  return whole ? { commitNumber: getI32(payload, 4), entries } : undefined;
+}
+
+/** How many sums an entry has. */
+function sumCount(frameLength: number): number {
+  return Math.ceil(summedLength(frameLength) / CHECKSUM_BLOCK);
 }

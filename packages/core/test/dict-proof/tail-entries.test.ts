@@ -3,7 +3,8 @@ import * as fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { ndarray } from '../../src/ndarray/index.ts';
-import { MemoryFile } from '../../src/storage/index.ts';
+import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
+import { preceded } from '../../src/testing/index.ts';
 import { stateText } from './canonical.ts';
 import { expectText } from './crash-harness.ts';
 import { Judge } from './judge.ts';
@@ -220,6 +221,20 @@ describe('checksums', () => {
         ).toEqual([offset]);
       }
     }
+  });
+
+  test('of many small entries are made, and compared, with few reads', () => {
+    const disk = new MemoryDisk();
+    const dict = MmapDict.over(disk.open('dict', 'create-new'));
+    dict.batch(() => {
+      for (let i = 0; i < 5000; i++) dict.set(`key ${i}`, `value ${i}`);
+    });
+    dict.close();
+    let reads = 0;
+    const opened = MmapDict.over(preceded(disk.open('dict', 'r+'), ['read'], () => void reads++));
+    opened.seal({ checksums: true });
+    expect(opened.verify()).toEqual({ sealed: true, checked: 5000, findings: [] });
+    expect(reads).toBeLessThan(100);
   });
 
   test('a file that ends with an index or checksums can be sealed like any other', () => {
