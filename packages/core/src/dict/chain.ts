@@ -7,6 +7,7 @@
 import type { EntryPlace } from './catalog.ts';
 import { checkEnd } from './repair.ts';
 import type { DictStore } from './store.ts';
+import type { FileReader } from './walk.ts';
 
 /** An index of fewer bytes has at most 200 keys: walking over them takes 0.2 ms, and not long on a slow disk, either. */
 const SMALL_INDEX = 4096;
@@ -52,7 +53,7 @@ export class OwnEntries {
   }
 
   /** Checks an entry that is to be marked dead. @throws CORRUPT if its end belongs to another one */
-  check(store: DictStore, key: string, place: EntryPlace): void {
-    if (place.offset < this.#from) checkEnd(store, key, place);
+  check(store: DictStore, key: string, place: EntryPlace, readHead?: FileReader): void {
+    if (place.offset < this.#from) checkEnd(store, key, place, readHead);
   }
 }

@@ -17,17 +17,13 @@ import type { GrowablePlace } from './growable-array.ts';
 const DEAD_BYTE = Uint8Array.of(DEAD);
 const NOTHING = new Uint8Array(0);
 
-/** An entry to be marked dead. */
-interface Death extends EntryPlace {
-  readonly key: string;
-}
-
 /** What one transaction will change in place. */
 export class ChangesInPlace {
   /** Entries that have a successor, by key: marked dead after the commit. */
   readonly tombstones: Map<string, EntryPlace> = new Map();
-  /** Deleted entries: marking them dead is the change. */
-  #deletes: Death[] = [];
+  /** Deleted keys, and the file offsets of their state bytes: marking these dead is the change. There may be millions. */
+  #deleted: string[] = [];
+  #deaths: number[] = [];
   /** Bytes to write elsewhere at the commit. */
   #overwrites: [offset: number, bytes: Uint8Array][] = [];
   /** Row counts to store, by offset. */
@@ -42,12 +38,12 @@ export class ChangesInPlace {
 
   /** How many changes there are, except tombstones. */
   get size(): number {
-    return this.#deletes.length + this.#counts.size + this.#overwrites.length;
+    return this.#deaths.length + this.#counts.size + this.#overwrites.length;
   }
 
   /** Only row counts change, which no handle caches. */
   get countsOnly(): boolean {
-    return this.#deletes.length + this.#overwrites.length === 0;
+    return this.#deaths.length + this.#overwrites.length === 0;
   }
 
   /** The change is a single write, and it lies in one sector. */
@@ -56,7 +52,8 @@ export class ChangesInPlace {
   }
 
   delete(key: string, place: EntryPlace): void {
-    this.#deletes.push({ ...place, key });
+    this.#deleted.push(key);
+    this.#deaths.push(stateOf(place));
   }
 
   overwrite(offset: number, bytes: Uint8Array): void {
@@ -94,7 +91,10 @@ export class ChangesInPlace {
 
   clear(): void {
     if (this.tombstones.size > 0) this.tombstones.clear();
-    if (this.#deletes.length > 0) this.#deletes = [];
+    if (this.#deaths.length > 0) {
+      this.#deleted = [];
+      this.#deaths = [];
+    }
     if (this.#counts.size > 0) {
       this.#counts.clear();
       this.#grown.clear();
@@ -104,15 +104,17 @@ export class ChangesInPlace {
 
   /** Makes the change. */
   apply(file: StorageFile): void {
-    for (const place of this.#deletes) kill(file, place);
+    for (const offset of this.#deaths) file.write(offset, DEAD_BYTE);
     for (const [offset, rows] of this.#counts) storeCount(file, offset, rows);
     for (const [offset, bytes] of this.#overwrites) file.write(offset, bytes);
   }
 
   /** All changes, for a journal. */
   journal(): Journal {
+    const deaths = new Set(this.#deaths);
+    for (const place of this.tombstones.values()) deaths.add(stateOf(place));
     return {
-      deaths: new Set([...this.#deletes, ...this.tombstones.values()].map(stateOf)),
+      deaths,
       stores: new Map(this.#counts),
       overwrites: this.#overwrites,
     };
@@ -123,7 +125,7 @@ export class ChangesInPlace {
    * @param has - whether a key is there after all: one that was deleted and then set again is
    */
   program(has: (key: string) => boolean): Uint8Array {
-    const deleted = this.#deletes.map(({ key }) => key).filter((key) => !has(key));
+    const deleted = this.#deleted.filter((key) => !has(key));
     const rows = [...this.#grown].map(([offset, { key, place }]) => {
       let opcodes = this.#opcodes.get(place);
       if (opcodes === undefined) {

@@ -209,10 +209,12 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   /** Deletes all keys, in one commit. */
   clear(): this {
-    return this.batch(() => {
-      for (const key of [...this.keys()]) this.delete(key);
-      return this;
+    const { core } = this;
+    core.transact(() => {
+      core.settled();
+      core.writer.clear();
     });
+    return this;
   }
 
   /**

@@ -34,6 +34,7 @@ import { dataFrom, findInFile } from './find-in-file.ts';
 import { endOfOpcode, PickleCursor } from './pickle-cursor.ts';
 import type { DictStore } from './store.ts';
 import { finishJournal } from './tail.ts';
+import type { FileReader } from './walk.ts';
 
 /** Finishes what a killed writer committed, cuts off what it did not, and writes the terminator that a torn append lacks. */
 export function repair(store: DictStore): void {
@@ -146,11 +147,12 @@ const SEARCHED = 2 ** 20;
 /**
  * Whether an entry contains others up to its very end: its length is wrong, and its last bytes belong to another entry. Most values say in
  * their head where they end; lists, dicts and objects are searched, {@link SEARCHED} bytes of each.
+ * @param readHead - reads the value's first bytes, if they are read with others around them
  */
-export function reachesOver(store: DictStore, place: EntryPlace): boolean {
+export function reachesOver(store: DictStore, place: EntryPlace, readHead: FileReader = store.read): boolean {
   const [offset, length] = valueRange(place);
   const end = entryEnd(place.offset, place.frameLength);
-  const head = store.read(offset, Math.min(HEAD, end - offset));
+  const head = readHead(offset, Math.min(HEAD, end - offset));
   // Small values, as most are, are read once.
   const read = (from: number, count: number): Uint8Array => {
     const at = from - offset;
@@ -184,8 +186,8 @@ function isWhole({ file }: DictStore, start: number, end: number): boolean {
 }
 
 /** @throws CORRUPT if the entry's state byte belongs to another one: see {@link reachesOver} */
-export function checkEnd(store: DictStore, key: string | undefined, place: EntryPlace): void {
-  if (!reachesOver(store, place)) return;
+export function checkEnd(store: DictStore, key: string | undefined, place: EntryPlace, readHead?: FileReader): void {
+  if (!reachesOver(store, place, readHead)) return;
   const { offset } = place;
   const path = store.file.name;
   const message = `${path}: the entry at ${offset} has a wrong length and overlaps other entries; use salvage(src, dst)`;

@@ -31,10 +31,12 @@ import { OwnEntries } from './chain.ts';
 import { ChangesInPlace, kill, storeCount } from './changes-in-place.ts';
 import { EntryAppender, PIECE } from './entry-appender.ts';
 import type { GrowablePlace } from './growable-array.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { checkEnd, reachesOver, repair } from './repair.ts';
 import { canResize, resize } from './resize.ts';
 import { type DictStore, FileReplaced } from './store.ts';
 import { dropTail, finishJournal } from './tail.ts';
+import type { FileReader } from './walk.ts';
 
 const HALF_WAY = 'a change in this batch failed halfway; nothing was committed';
 
@@ -291,7 +293,7 @@ export class DictWriter {
    * Marks a key's entry dead. Returns false if there is none.
    * @throws CORRUPT if its length is wrong, or that of an earlier entry which it hides, and which would reappear
    */
-  delete(key: string): boolean {
+  delete(key: string, readHead?: FileReader): boolean {
     const { entries } = this.#store;
     const slot = entries.find(key);
     if (slot < 0) return false;
@@ -301,12 +303,20 @@ export class DictWriter {
     const place = entries.catalog.place(slot);
     // The predecessor of an entry of this very batch was to be marked dead as replaced: now its deletion is the change.
     const { tombstones } = this.#changes;
-    const committed = this.#bury(key, place) ? place : tombstones.get(key);
+    const committed = this.#bury(key, place, readHead) ? place : tombstones.get(key);
     tombstones.delete(key);
     if (committed !== undefined) this.#changes.delete(key, committed);
     entries.remove(key);
     this.#broken = false;
     return true;
+  }
+
+  /** Deletes all keys; the catalog must hold them all. @throws as {@link DictWriter.delete} */
+  clear(): void {
+    const { file, read, entries } = this.#store;
+    const ahead = new ReadAhead();
+    const readHead: FileReader = (offset, length) => ahead.find(file, offset, length) ?? read(offset, length);
+    for (const key of entries.catalog.keys()) this.delete(key, readHead);
   }
 
   /** Overwrites 8 bytes whose value follows from others, in place and immediately. */
@@ -419,10 +429,10 @@ export class DictWriter {
    * @returns true if it is committed: then marking it has to wait for the commit
    * @throws CORRUPT if its length is wrong
    */
-  #bury(key: string, place: EntryPlace): boolean {
+  #bury(key: string, place: EntryPlace, readHead?: FileReader): boolean {
     const { file, entries } = this.#store;
     const committed = place.offset < this.#buffer.base;
-    this.#own.check(this.#store, key, place);
+    this.#own.check(this.#store, key, place, readHead);
     const older = committed ? entries.hiddenInBase(key, place) : undefined;
     if (older !== undefined) this.#killHidden(older);
     const { shadowed } = entries.catalog;

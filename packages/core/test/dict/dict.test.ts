@@ -39,6 +39,29 @@ describe('a dict is like a Map', () => {
     expect(dict.clear().size).toBe(0);
   });
 
+  test('all of many small entries are deleted with few reads, and those of the open batch, too', () => {
+    const disk = new MemoryDisk();
+    const made = MmapDict.over(disk.open('dict', 'create-new'));
+    made.batch(() => {
+      for (let i = 0; i < 5000; i++) made.set(`key ${i}`, [i]);
+    });
+    made.close();
+    let reads = 0;
+    const dict = MmapDict.over(preceded(disk.open('dict', 'r+'), ['read'], () => void reads++));
+    dict.batch(() => {
+      dict.set('new', 1).set('key 7', 2).delete('key 8');
+      expect(dict.clear().size).toBe(0);
+      dict.set('key 9', 3).set('last', 4);
+    });
+    expect(reads).toBeLessThan(100);
+    for (const handle of [dict, MmapDict.over(disk.open('dict', 'r'))]) {
+      expect([...handle]).toEqual([
+        ['key 9', 3],
+        ['last', 4],
+      ]);
+    }
+  });
+
   test('iteration over keys continues correctly after a batch that threw', () => {
     using dict = open().update({ a: 1, b: 2, c: 3, d: 4 });
     const [keys, values] = [dict.keys(), dict.values()];

@@ -106,6 +106,7 @@ describe('an entry with a wrong length that ends where another one does', () => 
 
   it.each<[string, (dict: MmapDict) => unknown]>([
     ['deleted', (dict) => dict.delete('a')],
+    ['deleted with all others', (dict) => dict.clear()],
     ['replaced', (dict) => dict.set('a', 'new')],
     ['renamed', (dict) => dict.rename('a', 'new')],
     ['deleted in a batch', (dict) => dict.batch(() => dict.set('x', 1).delete('a') && dict.delete('c'))],
