@@ -72,12 +72,10 @@ export interface VerifyResult {
 
 /** Compares every live entry with the checksums of the last seal. */
 export function verify(core: DictCore, options: ProgressOptions = {}): VerifyResult {
-  let result = compare(core, options);
-  // Entries are read ahead: one that somebody has changed meanwhile may have looked as it was before.
-  while (result.sealed && result.findings.length === 0 && !core.store.unchanged()) result = compare(core, options);
-  if (result.findings.length === 0) return result;
-  // A commit in progress makes a file look damaged.
-  return underLock(core, () => compare(core, options));
+  const result = compare(core, options);
+  // A commit in progress makes a file look damaged; and entries that were read ahead may have been changed before they were compared.
+  const isSettled = result.findings.length === 0 && (!result.sealed || core.store.unchanged());
+  return isSettled ? result : underLock(core, () => compare(core, options));
 }
 
 function compare(core: DictCore, options: ProgressOptions): VerifyResult {
