@@ -98,10 +98,12 @@ export class DictReader {
       }
     };
     let { walk, end } = await walkTo(Infinity);
-    // If there is an index, a walk that did not meet it met damage, or followed a wrong length.
-    const index = walk.indexEnd === end.offset ? undefined : await answerAsync(findIndex(size, commitNumber), read);
-    if (index !== undefined) {
-      const until = index.footer.end;
+    // If there is an index, a walk that did not meet it met damage, or followed a wrong length. One made for another commit only says that
+    // a walk which ended before its `end` met an old terminator.
+    const index = walk.indexEnd === end.offset ? undefined : await answerAsync(findIndex(size, undefined), read);
+    const until = index?.footer.end ?? 0;
+    const early = end.kind === 'terminator' && end.offset < until;
+    if (index?.footer.commitNumber === commitNumber || early) {
       ({ walk, end } = await walkTo(until));
       end = endAt(end, until);
     }

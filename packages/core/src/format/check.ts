@@ -6,6 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { findBorder, findEntry } from './find-entry.ts';
+import { findIndex } from './index-lookup.ts';
 import { type Journal, readJournal } from './journal.ts';
 import {
   DEAD,
@@ -195,6 +196,12 @@ export function* checkFile(
   if (isHeader(behind)) {
     const message = 'another file was appended after the terminator and is not read; use salvage';
     return { findings: [...findings, finding('broken-chain', after, message)], ...counts, plan: [] };
+  }
+  // What precedes an index was committed: this terminator is an old one, which the disk brought back.
+  const index = yield* findIndex(size, undefined);
+  if (index !== undefined && index.footer.end > end.offset) {
+    const message = `a terminator precedes entries listed in an index, which end at ${index.footer.end}; use salvage`;
+    return { findings: [...findings, finding('broken-chain', end.offset, message)], ...counts, plan: [] };
   }
   if (size > after) {
     findings.push(finding('unclaimed-bytes', after, `${size - after} bytes after the terminator`));

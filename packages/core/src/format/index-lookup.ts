@@ -55,19 +55,20 @@ export interface FoundEntry {
 }
 
 /**
- * The index that was made for this very state of a file; `undefined` if there is none.
+ * The index at the end of a file; `undefined` if there is none.
  * @param size - of the file
- * @param commitNumber - of its header
+ * @param commitNumber - of its header: only an index that was made for this very state counts; `undefined` for one of any commit
  */
 export function* findIndex(
   size: number,
-  commitNumber: number,
+  commitNumber: number | undefined,
 ): Generator<ByteRequest, PlacedIndex | undefined, Uint8Array> {
   const end = size - TERMINATOR_SIZE;
   if (end < HEADER_SIZE + INDEX_ENDING) return undefined;
   const bytes = yield { offset: end - INDEX_ENDING, length: INDEX_ENDING + TERMINATOR_SIZE };
   const found = isTerminator(bytes, INDEX_ENDING) ? decodeIndexEnding(bytes, end) : undefined;
-  if (found?.footer.commitNumber !== commitNumber) return undefined;
+  if (found === undefined || (found.footer.commitNumber !== commitNumber && commitNumber !== undefined))
+    return undefined;
   const { footer, entry } = found;
   if (!isIndexHead(yield { offset: entry, length: TAIL_PREFIX_SIZE }, footer)) return undefined;
   return (yield* isOvertaken(footer, entry, size)) ? undefined : found;

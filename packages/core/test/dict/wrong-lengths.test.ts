@@ -1,11 +1,11 @@
 /** Ordinary work on files with damage that an open does not notice: it is refused, or loses nothing that Python reads. */
 
 import { describe, expect, it } from 'vitest';
-import { MmapDict } from '../../src/dict/index.ts';
+import { DictReader, MmapDict } from '../../src/dict/index.ts';
 import { MmdError } from '../../src/errors.ts';
 import { putU64 } from '../../src/format/layout.ts';
 import { MaskedArray, ndarray } from '../../src/ndarray/index.ts';
-import { MemoryFile } from '../../src/storage/index.ts';
+import { bytesSource, MemoryFile } from '../../src/storage/index.ts';
 
 const corrupt = expect.objectContaining({ code: 'CORRUPT' });
 
@@ -93,6 +93,33 @@ describe('a file that was opened by its index', () => {
     expect(() => MmapDict.over(damaged).size).toThrow(corrupt);
     expect(damaged.toBytes()).toEqual(bytes);
   });
+
+  it.each([true, false])(
+    'is not cut by a repair at an older terminator, with a commit number as old: %s',
+    async (old) => {
+      const file = MemoryFile.of();
+      const dict = MmapDict.over(file);
+      fill(dict);
+      const at = [...dict.scan()][50]!.offset;
+      const end = file.toBytes().subarray(-11);
+      dict.close();
+      const bytes = file.toBytes();
+      bytes.set(end, at);
+      if (old) bytes[18]! ^= 1;
+      const damaged = MemoryFile.of(bytes);
+      const lenient = MmapDict.over(damaged, { lenient: true, salvage: true, index: false });
+      for (const repair of [false, true]) {
+        const { ok, repaired, findings, plan } = lenient.fsck({ repair });
+        expect([ok, repaired, plan]).toEqual([false, false, []]);
+        expect(findings).toContainEqual(expect.objectContaining({ code: 'broken-chain', offset: at }));
+      }
+      expect(damaged.toBytes()).toEqual(bytes);
+      const target = MmapDict.over(MemoryFile.of());
+      lenient.salvage(target);
+      expect(target.size).toBeGreaterThanOrEqual(99);
+      await expect(DictReader.open(bytesSource(bytes))).rejects.toThrow(corrupt);
+    },
+  );
 });
 
 describe('an entry with a wrong length that ends where another one does', () => {
