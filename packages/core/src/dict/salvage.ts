@@ -264,13 +264,16 @@ function entriesOf({ store }: DictCore, source: RescueSource): Survivors {
     take(entry) {
       const { offset, frameLength, keyLength, state, bytes, keyPos } = entry;
       met.add(offset);
+      const kind = tailKindOf(bytes, keyPos, keyLength);
       if (state === 'dead') {
-        if (tailKindOf(bytes, keyPos, keyLength) === undefined) unseen.push({ offset, frameLength, keyLength });
+        if (kind === undefined) unseen.push({ offset, frameLength, keyLength });
         return;
       }
       // Bytes that cannot be read are zeros here, which may be a key's.
       const key = source.isBad(keyStart(entry), keyStart(entry) + 1 + keyLength) ? undefined : keyOf(entry);
       if (state === 'damaged') suspects.push(offset);
+      // These are no values of the dict, and nothing is missing without them.
+      if (state === 'damaged' && (kind === 'index' || kind === 'checksums')) return;
       if (key === undefined) breaks.push(offset);
       else if (state === 'live') {
         const hidden = lately.get(key) ?? live.get(key);

@@ -47,6 +47,24 @@ describe('what salvage finds', () => {
     }
   });
 
+  it('includes neither the index nor the checksums of the file as values, whichever byte at their ends is damaged', () => {
+    const values = Object.fromEntries(Array.from({ length: 80 }, (_, i) => [`k${i}`, i]));
+    const file = MemoryFile.of(fileOf(...Object.entries(values)));
+    const dict = MmapDict.over(file);
+    dict.seal({ checksums: true });
+    const ends = [...dict.scan()].filter(({ key }) => key?.startsWith('mmdpickle ')).map(({ end }) => end);
+    const sealed = file.toBytes();
+    expect(ends.length).toBe(2);
+    for (const end of ends) {
+      for (let at = end - 8; at < end; at++) {
+        for (const byte of [0x00, 0x80, 0xb8, 0xff]) {
+          const { found, lost } = salvaged(sealed.with(at, byte));
+          expect([at - end, byte, found, lost]).toEqual([at - end, byte, values, []]);
+        }
+      }
+    }
+  });
+
   it('is all entries of a file that lost any number of bytes of its header', () => {
     for (let lost = 0; lost <= 24; lost++) {
       expect([lost, salvaged(one.subarray(lost)).found]).toEqual([lost, { a: 1, b: 'b'.repeat(50) }]);
