@@ -18,6 +18,7 @@ import {
   HEADER_SIZE,
   isHeader,
   isTerminator,
+  isWholeTail,
   TERMINATOR_SIZE,
   terminator,
   u64Bytes,
@@ -226,11 +227,13 @@ function endOfScalar(reader: ValueReader): number {
 
 /**
  * Cuts off an incomplete entry at the end of the file: what follows the last whole entry was never committed, or is lost. Nothing is cut
- * off that may contain an entry, nor before a terminator: then the file is damaged in the middle.
+ * off that may contain an entry, nor before a terminator, nor after a damaged entry: then the file is damaged in the middle.
  */
 function cutTornTail(store: DictStore, offset: number): boolean {
   const { file } = store;
   const size = file.size();
+  // As after a power loss that left zeros: Python would not load what is committed after such an entry.
+  if (offset > HEADER_SIZE && !isWholeTail(store.read(offset - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE), 0)) return false;
   const last = store.read(size - TERMINATOR_SIZE, TERMINATOR_SIZE);
   if (store.options.lenient || endsAsDict(last) || findInFile(store, offset, size) >= 0) return false;
   // An entry that is whole except for its length.

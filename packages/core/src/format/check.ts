@@ -18,6 +18,7 @@ import {
   HEADER_SIZE,
   isHeader,
   isTerminator,
+  isWholeTail,
   stateOffset,
   TERMINATOR_SIZE,
   terminator,
@@ -174,7 +175,10 @@ export function* checkFile(
     const next = yield* findEntry(end.offset, size, dataFrom);
     const message = `${end.message}: expected ${end.expected}, found ${end.found}`;
     const border = next >= 0 ? -1 : yield* findBorder(end.offset, size, dataFrom);
-    if (next >= 0 || border >= 0 || endsAsDict(last)) {
+    const before: Uint8Array = yield { offset: end.offset - ENTRY_TAIL_SIZE, length: ENTRY_TAIL_SIZE };
+    // After a damaged entry nothing can be committed that Python loads.
+    const follows = end.offset === HEADER_SIZE || isWholeTail(before, 0);
+    if (next >= 0 || border >= 0 || endsAsDict(last) || !follows) {
       const ends = border >= 0 ? `; an entry ends at ${border}` : '';
       const more = next >= 0 ? `; entries continue at ${next}` : ends;
       findings.push(finding('broken-chain', end.offset, `${message}${more}`));

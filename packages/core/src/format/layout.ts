@@ -306,6 +306,11 @@ export function isEntryTail(bytes: Uint8Array, pos: number): boolean {
   return bytes[pos] === 0x4a && bytes[pos + 5] === 0x30 && bytes[pos + 7] === 0x30;
 }
 
+/** Whether the last bytes of an entry that is live or dead are at `pos`. */
+export function isWholeTail(bytes: Uint8Array, pos: number): boolean {
+  return isEntryTail(bytes, pos) && (bytes[pos + 6] === LIVE || bytes[pos + 6] === DEAD);
+}
+
 export function putU32(bytes: Uint8Array, pos: number, value: number): void {
   bytes[pos] = value;
   bytes[pos + 1] = value >>> 8;

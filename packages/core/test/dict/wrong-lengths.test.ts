@@ -305,3 +305,36 @@ it.each([true, false])('an entry hidden by a readable one is marked dead by a re
   expect(MmapDict.over(damaged, { index: false }).fsck({ repair: true, values })).toMatchObject({ repaired: true });
   expect(damaged.toBytes()[old!.end - 2]).toBe(0x30);
 });
+
+it('a file with zeros from anywhere to its end is either refused to writers, unchanged, or whole once one has opened it', () => {
+  const file = MemoryFile.of();
+  const made = MmapDict.over(file, { index: false })
+    .set('a', [1])
+    .set('text', 'x'.repeat(30))
+    .set('array', new Float64Array(5));
+  const ends = [...made.scan()].filter(({ state }) => state === 'live').map(({ key, end }) => [key, end] as const);
+  const results = new Set<string>();
+  for (let from = 24; from < file.size(); from++) {
+    const bytes = file.toBytes().fill(0, from);
+    const opened = MemoryFile.of(bytes);
+    const refused = caught(() => MmapDict.over(opened).set('new', 1)) === 'CORRUPT';
+    const checked = MemoryFile.of(bytes);
+    const { findings } = MmapDict.over(checked, { lenient: true, salvage: true }).fsck({ repair: true });
+    expect([
+      from,
+      opened.toBytes().length === bytes.length,
+      findings.some(({ code }) => code === 'broken-chain'),
+    ]).toEqual([from, refused, refused]);
+    for (const after of [opened, checked]) {
+      if (refused) expect(after.toBytes()).toEqual(bytes);
+      else expect([from, MmapDict.over(after).fsck().findings]).toEqual([from, []]);
+    }
+    const target = MmapDict.over(MemoryFile.of());
+    MmapDict.over(MemoryFile.of(bytes), { mode: 'r', lenient: true, salvage: true }).salvage(target);
+    expect([...target.keys()]).toEqual(
+      expect.arrayContaining(ends.filter(([, end]) => end <= from).map(([key]) => key)),
+    );
+    results.add(`${refused}`);
+  }
+  expect(results).toEqual(new Set(['true', 'false']));
+});
