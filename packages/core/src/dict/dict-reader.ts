@@ -6,7 +6,7 @@
 
 import { MmdError } from '../errors.ts';
 import { findIndex } from '../format/index-lookup.ts';
-import { HEADER_SIZE } from '../format/layout.ts';
+import { HEADER_SIZE, TERMINATOR_SIZE } from '../format/layout.ts';
 import { answerAsync, keyOf, type ScanEnd, scanEntries } from '../format/scan.ts';
 import { checkOptions } from '../options.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
@@ -100,7 +100,8 @@ export class DictReader {
     let { walk, end } = await walkTo(Infinity);
     // If there is an index, a walk that did not meet it met damage, or followed a wrong length. One made for another commit only says that
     // a walk which ended before its `end` met an old terminator.
-    const index = walk.indexEnd === end.offset ? undefined : await answerAsync(findIndex(size, undefined), read);
+    const passed = walk.indexEnd === end.offset && end.offset + TERMINATOR_SIZE >= size;
+    const index = passed ? undefined : await answerAsync(findIndex(size, undefined), read);
     const until = index?.footer.end ?? 0;
     const early = end.kind === 'terminator' && end.offset < until;
     if (index?.footer.commitNumber === commitNumber || early) {

@@ -5,7 +5,7 @@ import { DictReader, MmapDict } from '../../src/dict/index.ts';
 import { MmdError } from '../../src/errors.ts';
 import { putU64 } from '../../src/format/layout.ts';
 import { MaskedArray, ndarray } from '../../src/ndarray/index.ts';
-import { bytesSource, MemoryFile } from '../../src/storage/index.ts';
+import { bytesSource, MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
 const corrupt = expect.objectContaining({ code: 'CORRUPT' });
 
@@ -120,6 +120,21 @@ describe('a file that was opened by its index', () => {
       await expect(DictReader.open(bytesSource(bytes))).rejects.toThrow(corrupt);
     },
   );
+});
+
+it('a file over which a shorter one was written, both with an index, is refused by handles, readers and fsck', async () => {
+  const [short, long] = [70, 200].map((keys) => {
+    const disk = new MemoryDisk();
+    const dict = MmapDict.over(disk.open('dict', 'a'));
+    for (let i = 0; i < keys; i++) dict.set(`k${i}`, i);
+    dict.close();
+    return disk.open('dict', 'r').toBytes();
+  });
+  const bytes = Uint8Array.from([...short!, ...long!.subarray(short!.length)]);
+  expect(() => MmapDict.over(MemoryFile.of(bytes)).size).toThrow(corrupt);
+  await expect(DictReader.open(bytesSource(bytes))).rejects.toThrow(corrupt);
+  const { ok, plan } = MmapDict.over(MemoryFile.of(bytes), { lenient: true, salvage: true }).fsck();
+  expect([ok, plan]).toEqual([false, []]);
 });
 
 describe('an entry with a wrong length that ends where another one does', () => {
