@@ -395,3 +395,15 @@ describe('thousands of growable arrays', () => {
     },
   );
 });
+
+test('keys with lone surrogates are read with the entries, not each by a scan of all', () => {
+  const KEYS = 300;
+  const disk = new MemoryDisk();
+  const dict = MmapDict.over(disk.open('dict', 'create-new'));
+  for (let i = 0; i < KEYS; i += 1) dict.set(`\ud800 ${i}`, i);
+  const file = disk.open('dict', 'r');
+  const reads = vi.spyOn(file, 'read');
+  const told = new FileReader(file).replay();
+  expect(told.map((change) => ('key' in change ? change.key : change.kind))).toEqual([...dict.keys()]);
+  expect(reads.mock.calls.length).toBeLessThan(KEYS / 10);
+});

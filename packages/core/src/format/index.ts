@@ -23,6 +23,7 @@ export {
   answerAsync,
   type ByteRequest,
   type EntryState,
+  keyOf,
   type ScanEnd,
   type ScannedEntry,
   scanEntries,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isMmdError, type MmapDict } from '@mmdpickle/core';
+import { isMmdError } from '@mmdpickle/core';
 import {
   answer,
   COMMIT_NUMBER_OFFSET,
@@ -14,6 +14,7 @@ import {
   type GrowableRows,
   getU64,
   growableRows,
+  keyOf,
   type ScannedEntry,
   scanEntries,
   ValueReader,
@@ -36,14 +37,10 @@ type FoundRows = GrowableRows & { readonly dataOffset: number; readonly maskOffs
 /** Reads entries of one inode. */
 export class EntryReader {
   readonly #file: StorageFile;
-  readonly #dict: MmapDict;
   readonly #head = new Uint8Array(HEAD);
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-  /** @param dict - over the file */
-  constructor(file: StorageFile, dict: MmapDict) {
+  constructor(file: StorageFile) {
     this.#file = file;
-    this.#dict = dict;
     this.read = pieceReader(file);
     this.#scanned = pieceReader(file);
   }
@@ -65,7 +62,7 @@ export class EntryReader {
       const { offset, frameLength, keyLength } = entry;
       // Damage, or an array that grew in place between the reads of its head and of its old end: the next look sees it whole.
       if (entry.state === 'damaged' && offset !== known) return;
-      const key = this.#keyOf(entry);
+      const key = textOf(entry);
       if (key === undefined) return;
       const live = entry.state === 'live';
       // As in the dict's scan: the value lies between the key and the entry's last 8 bytes.
@@ -78,20 +75,6 @@ export class EntryReader {
       take({ offset, end, key, live, valueLength, ...grows });
     };
     answer(scanEntries(from, this.#file.size(), visit), this.#scanned);
-  }
-
-  #keyOf({ bytes, keyPos, keyLength, offset }: ScannedEntry): string | undefined {
-    let text = '';
-    for (let pos = keyPos; pos < keyPos + keyLength && bytes[pos]! < 0x80; pos += 1)
-      text += String.fromCharCode(bytes[pos]!);
-    // Most keys are ASCII, and calling a decoder costs more than this loop.
-    if (text.length === keyLength) return text;
-    try {
-      return this.#decoder.decode(bytes.subarray(keyPos, keyPos + keyLength));
-    } catch {
-      // Lone surrogates are legal in keys, and only the dict's own decoder accepts them.
-      return this.#dict.scan(offset).next().value?.key;
-    }
   }
 
   /** Bytes of the file, borrowed until the next call. */
@@ -155,6 +138,16 @@ export class EntryReader {
     const head = this.read(offset, ENTRY_HEAD_SIZE);
     return head.length < ENTRY_HEAD_SIZE ? offset : entryEnd(offset, getU64(head, 1));
   }
+}
+
+/** The key of an entry; undefined if its bytes are not a string. */
+function textOf(entry: ScannedEntry): string | undefined {
+  const { bytes, keyPos, keyLength } = entry;
+  let text = '';
+  for (let pos = keyPos; pos < keyPos + keyLength && bytes[pos]! < 0x80; pos += 1)
+    text += String.fromCharCode(bytes[pos]!);
+  // Most keys are ASCII, and calling a decoder costs more than this loop.
+  return text.length === keyLength ? text : keyOf(entry);
 }
 
 type PieceReader = (offset: number, length: number) => Uint8Array;

@@ -82,7 +82,7 @@ export class FileReader {
     try {
       this.dict = MmapDict.over(pinned(file), { mode: 'r' });
       this.#counts = new RowCounts(file, this.dict, atOnce);
-      this.#entries = new EntryReader(file, this.dict);
+      this.#entries = new EntryReader(file);
       this.#sums = new ValueSums(file, this.#entries);
     } catch (error) {
       file.close();
