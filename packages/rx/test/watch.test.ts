@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import {
@@ -14,6 +14,7 @@ import { MemoryFile } from '@mmdpickle/core/storage';
 import {
   appendFrames,
   type Change,
+  FilePattern,
   frames,
   rollingFiles,
   stopRequested,
@@ -27,6 +28,7 @@ import fc from 'fast-check';
 import { lastValueFrom, map, range, type Subscription, toArray, VirtualAction, VirtualTimeScheduler } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, test, vi } from 'vitest';
+import { RowListing } from '../src/watch/row-listing.ts';
 import { until } from './blocker.ts';
 
 /** A watcher that polls exactly when it is told to. */
@@ -571,6 +573,37 @@ describe('watchDict', () => {
     const expected = ['file-replaced', 'added 2', 'file-replaced', 'added 3'];
     expect(told(watcher.look().look().changes)).toEqual(expected);
     expect(told(resumed.look().look().changes)).toEqual(expected);
+  });
+
+  test('a large directory is listed again only when its files have changed', () => {
+    using dir = new TempDir();
+    const pattern = new FilePattern(dir.file('run-{n}.mmdpickle'));
+    const listed = vi.spyOn(pattern, 'numbers');
+    const row = new RowListing(pattern, { quickMs: 0, rest: Infinity });
+    const numbers = (): [readonly number[], number] => [row.numbers(), listed.mock.calls.length];
+    // Otherwise all of this may happen between two ticks of the file system's clock.
+    const before = new Date(1e9);
+    writeFileSync(pattern.path(10), '');
+    utimesSync(dir.path, before, before);
+    expect([numbers(), numbers(), numbers()]).toEqual([
+      [[10], 1],
+      [[10], 1],
+      [[10], 1],
+    ]);
+    writeFileSync(pattern.path(9), '');
+    expect([numbers(), numbers()]).toEqual([
+      [[9, 10], 2],
+      [[9, 10], 2],
+    ]);
+    utimesSync(dir.path, before, before);
+    row.numbers();
+    rmSync(pattern.path(10));
+    expect(row.numbers()).toEqual([9]);
+    listed.mockClear();
+    // One that is listed quickly is listed at each look, as a new file may not change its time.
+    const small = new RowListing(pattern, { quickMs: Infinity, rest: Infinity });
+    expect([small.numbers(), small.numbers()]).toEqual([[9], [9]]);
+    expect(listed).toHaveBeenCalledTimes(2);
   });
 
   test('a file that is not a dict ends the watch with a typed error', () => {

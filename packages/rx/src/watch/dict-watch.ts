@@ -19,6 +19,7 @@ import { FileReader, SLICE_PAUSE_MS } from './file-reader.ts';
 import { WatchLedger } from './ledger.ts';
 import { bornOf, openable, openFile, statusOf } from './named-file.ts';
 import { isFileOf, sinceNumber, type WatchCursor } from './resume.ts';
+import { RowListing } from './row-listing.ts';
 
 /** The most bytes of values that are read for a cursor. */
 const SUMMED_FOR_CURSOR = 2 ** 26;
@@ -55,6 +56,7 @@ export class DictWatch extends Observable<Change> {
   readonly looks$: Observable<readonly Change[]>;
   readonly #path: string;
   readonly #pattern: FilePattern | undefined;
+  readonly #row: RowListing | undefined;
   readonly #options: WatchOptions;
   readonly #pollMs: number;
   readonly #scheduler: SchedulerLike;
@@ -96,6 +98,7 @@ export class DictWatch extends Observable<Change> {
     this.#once = once;
     this.#path = path;
     this.#pattern = FilePattern.is(path) ? new FilePattern(path) : undefined;
+    this.#row = this.#pattern && new RowListing(this.#pattern);
     this.#options = options;
     this.#pollMs = timed(options.pollMs ?? (options.events === false ? POLL_MS.withoutEvents : POLL_MS.withEvents));
     this.#scheduler = options.scheduler ?? asyncScheduler;
@@ -184,16 +187,20 @@ export class DictWatch extends Observable<Change> {
 
   #patternPath(resume: WatchCursor | undefined): string | undefined {
     if (resume !== undefined && openable(resume.path)) return resume.path;
-    const numbers = resume === undefined ? this.#pattern!.numbers() : this.#following(resume.path);
-    if (resume === undefined && !this.#begun) numbers.reverse();
-    return numbers.map((number) => this.#pattern!.path(number)).find(openable);
+    const numbers = resume === undefined ? this.#row!.numbers() : this.#following(resume.path);
+    const newestFirst = resume === undefined && !this.#begun;
+    for (let i = 0; i < numbers.length; i += 1) {
+      const path = this.#pattern!.path(numbers.at(newestFirst ? -1 - i : i)!);
+      if (openable(path)) return path;
+    }
+    return undefined;
   }
 
   /** The numbers of the files that may follow one in the row. If it and all later ones are gone, the row has started over. */
-  #following(path: string): number[] {
-    const numbers = this.#pattern!.numbers();
+  #following(path: string): readonly number[] {
+    const numbers = this.#row!.numbers();
     const after = this.#pattern!.number(path) ?? -1;
-    const later = numbers.filter((number) => number > after);
+    const later = numbers.slice(numbers.findLastIndex((number) => number <= after) + 1);
     return later.length === 0 && statusOf(path) === undefined ? numbers : later;
   }
 
