@@ -111,6 +111,7 @@ export class RollingFiles {
     }
 
     function removeOld(): void {
+      if (keep === Infinity) return;
       for (const old of pattern.numbers().slice(0, -keep)) removeUnused(pattern.path(old));
     }
 

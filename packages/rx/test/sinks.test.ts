@@ -22,7 +22,7 @@ import {
 } from '@mmdpickle/rx';
 import { TempDir } from '@mmdpickle/test-support';
 import { interval, lastValueFrom, map, range, Subject, take, tap, throwError, toArray } from 'rxjs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Blocker, until } from './blocker.ts';
 
 /** Gives frames and counts how many were requested. */
@@ -647,6 +647,15 @@ describe('rolling files', () => {
     }
     await quick();
     expect(readdirSync(dir.path).sort()).toEqual(['run-6.mmdpickle', 'run-7.mmdpickle']);
+  });
+
+  test('files that are all kept are listed once for each new one', async () => {
+    using dir = new TempDir();
+    const listed = vi.spyOn(FilePattern.prototype, 'numbers');
+    const files = rollingFiles(dir.file('run-{n}.mmdpickle'), { frames: 1 });
+    await lastValueFrom(range(0, 5).pipe(appendRows(files, 'x', { dtype: 'float64' })));
+    expect(listed).toHaveBeenCalledTimes(5);
+    listed.mockRestore();
   });
 
   test('a stream that cannot begin reports why, and holds neither a file nor its lease', async () => {
