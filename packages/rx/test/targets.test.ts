@@ -400,6 +400,26 @@ describe('chunked', () => {
     );
   });
 
+  test('rows of a series are found without looking at all of its chunks', () => {
+    const CHUNKS = 300;
+    using dir = new TempDir();
+    using dict = MmapDict.open(dir.file('a.mmdpickle'));
+    for (let i = 0; i < CHUNKS; i += 1) dict.set(`x/${String(i).padStart(9, '0')}`, new Int32Array([2 * i, 2 * i + 1]));
+    const whole = series(dict, 'x');
+    let looks = 0;
+    const counted = new Proxy(whole.chunks, {
+      get(target, name) {
+        if (Number.isInteger(Number(name))) looks += 1;
+        return Reflect.get(target, name) as unknown;
+      },
+    });
+    Object.defineProperty(whole, 'chunks', { value: counted });
+    const ROWS = [0, 1, CHUNKS, 2 * CHUNKS - 1];
+    expect(ROWS.map((row) => whole.row(row).get())).toEqual(ROWS);
+    expect(ROWS.map((row) => whole.rows(row, row + 2).toNested())).toEqual([[0, 1], [1, 2], [300, 301], [599]]);
+    expect(looks).toBeLessThan(2 * ROWS.length * 15);
+  });
+
   test('a missing series, or a row out of range, is a typed error', () => {
     using dir = new TempDir();
     using dict = MmapDict.open(dir.file('a.mmdpickle'));

@@ -59,7 +59,7 @@ export class Series {
   /** A view of one row, masked if the chunks are. @throws MmdError INVALID_ARGUMENT */
   row(index: number): NDArray | MaskedArray {
     const at = index < 0 ? index + this.length : index;
-    const chunk = this.chunks.findLast(({ start }) => start <= at);
+    const chunk = this.chunks[this.#chunkOf(at)];
     if (chunk === undefined || !(at >= 0 && at < this.length)) {
       throw new MmdError('INVALID_ARGUMENT', `row ${index} is out of bounds for ${this.length} rows`, {
         found: index,
@@ -69,13 +69,28 @@ export class Series {
     return chunk.array.row(at - chunk.start);
   }
 
+  /** The last chunk that begins at this row or before it, found by bisection: a series has thousands of chunks. */
+  #chunkOf(row: number): number {
+    let [low, high] = [0, this.chunks.length];
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (this.chunks[middle]!.start <= row) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
   /** Rows `[start, end)`, masked if the chunks are: a view if they lie in one chunk, else a copy. */
   rows(start: number, end: number): NDArray | MaskedArray {
     const from = Math.min(this.length, Math.max(0, start));
     const to = Math.min(this.length, Math.max(from, end));
-    const parts = this.chunks
-      .filter(({ array, start: first }) => first < to && first + array.shape[0]! > from)
-      .map(({ array, start: first }) => array.rows(Math.max(0, from - first), Math.min(array.shape[0]!, to - first)));
+    const parts: (NDArray | MaskedArray)[] = [];
+    for (let i = this.#chunkOf(from); i < this.chunks.length; i += 1) {
+      const { array, start: first } = this.chunks[i]!;
+      const size = array.shape[0]!;
+      if (first >= to) break;
+      if (first + size > from) parts.push(array.rows(Math.max(0, from - first), Math.min(size, to - first)));
+    }
     if (parts.length === 1) return parts[0]!;
     const { array } = this.chunks[0]!;
     const shape = [to - from, ...this.shape.slice(1)];
