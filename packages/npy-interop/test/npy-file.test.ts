@@ -193,6 +193,25 @@ describe('writing npy files', () => {
     expect([...found, later].map((path) => existsSync(path))).toEqual([false, false, true]);
   });
 
+  test('what a killed export of thousands left is not looked through again for each file', () => {
+    const leftovers = new Map();
+    for (let i = 0; i < 500; i += 1) leftover(`${i}.npy`, 999_999_999);
+    using _a = new FileReplacement(temp.file('0.npy'), leftovers);
+    let looks = 0;
+    const [[directory, found]] = [...leftovers] as [[string, object]];
+    const counted = new Proxy(found, {
+      get(target, name) {
+        looks += 1;
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' && target instanceof Map ? value.bind(target) : value;
+      },
+    });
+    leftovers.set(directory, counted);
+    using _b = new FileReplacement(temp.file('499.npy'), leftovers);
+    expect(readdirSync(temp.path).filter((name) => name.includes('.999999999.')).length).toBe(498);
+    expect(looks).toBeLessThan(10);
+  });
+
   /** A temporary file that a process leaves if it is killed while it writes `file`. */
   function leftover(file: string, pid: number): string {
     const name = Buffer.from(file).toString('base64url');

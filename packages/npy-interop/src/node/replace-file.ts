@@ -146,30 +146,42 @@ function temporaryPrefix(path: string): string {
   return `.${Buffer.from(basename(path)).subarray(0, 60).toString('base64url')}.${host}.`;
 }
 
-/** The names of temporary files, by the directory in which they were found. */
-export type Leftovers = Map<string, readonly string[]>;
+/** The part of a name that {@link temporaryPrefix} makes: neither the target's name nor the host's has a dot in it. */
+const PREFIX = /^\.[^.]*\.[^.]*\./;
+
+/** The names of temporary files, by the directory in which they were found and by their {@link temporaryPrefix}. */
+export type Leftovers = Map<string, ReadonlyMap<string, readonly string[]>>;
 
 /** Removes the temporary files that killed processes of this machine left behind for this target. */
 function sweep(path: string, leftovers: Leftovers): void {
   const directory = dirname(path);
   const prefix = temporaryPrefix(path);
-  const names = leftovers.get(directory) ?? temporaryFiles(directory);
-  leftovers.set(directory, names);
-  for (const name of names) {
-    if (!name.startsWith(prefix)) continue;
+  const found = leftovers.get(directory) ?? temporaryFiles(directory);
+  leftovers.set(directory, found);
+  for (const name of found.get(prefix) ?? []) {
     const pid = Number.parseInt(name.slice(prefix.length), 10);
     if (!Number.isSafeInteger(pid) || isRunning(pid)) continue;
     rmSync(join(directory, name), { force: true });
   }
 }
 
-function temporaryFiles(directory: string): string[] {
+/** By prefix: an export of n arrays may find the n files that a killed one left, and must not look through all of them n times. */
+function temporaryFiles(directory: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  let names: string[] = [];
   try {
-    return readdirSync(directory).filter((name) => name.endsWith(SUFFIX));
+    names = readdirSync(directory);
   } catch {
     // Creating the file will report what is wrong with the directory.
-    return [];
   }
+  for (const name of names) {
+    const [prefix] = (name.endsWith(SUFFIX) && PREFIX.exec(name)) || [];
+    if (prefix === undefined) continue;
+    const same = found.get(prefix);
+    if (same === undefined) found.set(prefix, [name]);
+    else same.push(name);
+  }
+  return found;
 }
 
 function isRunning(pid: number): boolean {
