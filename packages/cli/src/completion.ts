@@ -44,12 +44,13 @@ export function addCompletion(program: Command, argv: readonly string[], scriptC
 function* keysOfNamedFile(words: readonly string[]): Generator<string> {
   const path = words.slice(1).find((word) => !word.startsWith('-'));
   if (path === undefined) return;
+  const typed = words.at(-1) ?? '';
   let found = 0;
   try {
     using dict = MmapDict.open(path, { mode: 'r' });
     for (const key of dict.keys()) {
       // A line break would make two candidates of it, and an escape sequence would control the terminal.
-      if (/\p{C}/u.test(key)) continue;
+      if (!key.startsWith(typed) || /\p{C}/u.test(key)) continue;
       yield key;
       if (++found === MOST_KEYS) return;
     }

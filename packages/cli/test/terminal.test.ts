@@ -256,6 +256,17 @@ describe.concurrent('shell completions', () => {
     expect(await answers('get', 'nofile', 'c')).toEqual([]);
   });
 
+  it('complete a key that more keys than are offered precede', async () => {
+    const cwd = bench.folder();
+    using dict = MmapDict.open(join(cwd, 'many.mmdpickle'));
+    dict.batch(() => {
+      for (let i = 0; i < 2000; i += 1) dict.set(`frame/${i}`, i);
+      dict.set('gain', 2.5);
+    });
+    const { stdout } = await bench.run(cwd, ['complete', '--', 'get', 'many.mmdpickle', 'ga']);
+    expect(stdout).toContain('gain');
+  });
+
   it('are available as a script for every shell', async () => {
     const cwd = bench.folder();
     for (const shell of ['bash', 'zsh', 'fish', 'powershell']) {
