@@ -316,3 +316,23 @@ it('watch reads no further while its output is not consumed, and then continues 
   const keys = changes.flatMap((line) => (JSON.parse(line) as { key?: string }).key ?? []);
   expect(keys).toEqual([...Array.from({ length: 10_001 }, (_, i) => `key ${i}`), 'again', 'last']);
 });
+
+it('watch can be interrupted while it prints what was in the file', async () => {
+  const ENTRIES = 50_000;
+  const path = join(bench.folder(), 'long.mmdpickle');
+  using dict = MmapDict.open(path);
+  dict.update(Array.from({ length: ENTRIES }, (_, i): [string, number] => [`key ${i}`, i]));
+  const stop = new AbortController();
+  let lines = 0;
+  const stdout = new Writable({
+    write(_piece, _encoding, taken) {
+      // As a signal does, this waits for a turn of the event loop.
+      if (lines === 0) setImmediate(() => stop.abort());
+      lines += 1;
+      taken();
+    },
+  });
+  const streams = { stdin: new PassThrough(), stdout, stderr: new PassThrough() };
+  expect(await run(['watch', path, '--json', '--from', '0'], { ...streams, env: {}, signal: stop.signal })).toBe(0);
+  expect(lines).toBeLessThan(ENTRIES);
+});

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { Turns } from '@mmdpickle/core/turns';
 import { type Change, FilePattern, watchDict } from '@mmdpickle/rx';
 import { concatMap, defer, EMPTY, fromEvent, lastValueFrom, of, repeat, take, takeUntil, takeWhile } from 'rxjs';
 import type { CommandSpec, Invocation } from '../command.ts';
@@ -42,15 +43,27 @@ export const watch: CommandSpec = {
       ...(poll !== undefined && { pollMs: poll }),
     });
     let ahead = 0;
+    /**
+     * Passes on the changes of one look as they are printed, which may be millions. Given to RxJS one by one, they would be
+     * shifted from an array, each in time that grows with those that wait; and signals would wait for the last one.
+     */
+    async function* printed(changes: readonly Change[]): AsyncGenerator<Change> {
+      const turns = new Turns();
+      for (const change of changes) {
+        if (turns.due) {
+          await turns.take();
+          if (terminal.signal.aborted) return;
+        }
+        await (json ? printJson(terminal, change) : print(terminal, changeLine(change, terminal)));
+        ahead -= 1;
+        yield change;
+      }
+    }
     const printed$ = defer(() =>
       looks$.pipe(
         takeUntil(fromEvent(terminal.signal, 'abort')),
         takeWhile((changes) => (ahead += changes.length) <= MOST_AHEAD, true),
-        concatMap((changes) => changes),
-        concatMap(async (change) => {
-          await (json ? printJson(terminal, change) : print(terminal, changeLine(change, terminal)));
-          ahead -= 1;
-        }),
+        concatMap(printed),
       ),
     );
     const changes$ = printed$.pipe(
