@@ -5,11 +5,11 @@ import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '@mmdpickle/cli';
 import { type Descr, MaskedArray, memoryOver, NDArray, ndarray, PySlice, parseDType } from '@mmdpickle/core';
-import { MmapDict } from '@mmdpickle/core/node';
+import { MmapDict, NodeFile } from '@mmdpickle/core/node';
 import { type EmitOp, emit, FrozenSet, PyArray, Tuple } from '@mmdpickle/core/pickle';
 import { readNpy } from '@mmdpickle/npy-interop';
 import { EmptyNDArray } from '@mmdpickle/stubs';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { Bench, told } from './command-line.ts';
 
 const bench = await Bench.open();
@@ -335,4 +335,27 @@ it('watch can be interrupted while it prints what was in the file', async () => 
   const streams = { stdin: new PassThrough(), stdout, stderr: new PassThrough() };
   expect(await run(['watch', path, '--json', '--from', '0'], { ...streams, env: {}, signal: stop.signal })).toBe(0);
   expect(lines).toBeLessThan(ENTRIES);
+});
+
+it('diff opens each file once, however many values it compares, and reads large equal ones in pieces', async () => {
+  const cwd = bench.folder();
+  const large = new Uint8Array(5 << 20);
+  const paths = ['left', 'right'].map((name, i) => {
+    const path = join(cwd, `${name}.mmdpickle`);
+    using dict = MmapDict.open(path);
+    dict.update(Array.from({ length: 200 }, (_, i): [string, number] => [`key ${i}`, i]));
+    dict.set('large', large).set('small', i);
+    return path;
+  });
+  const opened = vi.spyOn(NodeFile, 'open');
+  const read = vi.spyOn(NodeFile.prototype, 'read');
+  const stdout = new PassThrough();
+  const streams = { stdin: new PassThrough(), stdout, stderr: new PassThrough() };
+  const code = await run(['diff', ...paths], { ...streams, env: {}, signal: new AbortController().signal });
+  const [opens, longest] = [opened.mock.calls.length, Math.max(...read.mock.calls.map(([, bytes]) => bytes.length))];
+  opened.mockRestore();
+  read.mockRestore();
+  expect([code, String(stdout.read())]).toEqual([1, '~ small  value\n']);
+  expect(opens).toBeLessThan(10);
+  expect(longest).toBeLessThan(large.length);
 });

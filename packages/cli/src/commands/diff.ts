@@ -1,5 +1,6 @@
 import type { EntryMeta } from '@mmdpickle/core';
 import { MmapDict, NodeFile } from '@mmdpickle/core/node';
+import { isSameFile } from '@mmdpickle/core/storage';
 import { bytesInRows, dataOf, isArray } from '../arrays.ts';
 import type { CommandSpec } from '../command.ts';
 import { shapeText, typeText } from '../entries.ts';
@@ -50,36 +51,38 @@ export const diff: CommandSpec = {
 };
 
 function* differencesOf(a: MmapDict, b: MmapDict, bar: ProgressBar): Generator<Difference> {
+  using left = new StoredBytes(a);
+  using right = new StoredBytes(b);
   const total = a.fileSize;
   let done = 0;
   for (const key of a.keys()) {
-    if (!b.has(key)) {
+    const [before, after] = [a.getMeta(key), b.getMeta(key)];
+    if (after === undefined) {
       yield { kind: 'removed', key };
       continue;
     }
-    const what = whatDiffers(a, b, key);
-    done += a.getMeta(key)?.length ?? 0;
+    const what = before === undefined ? 'value' : whatDiffers(left, right, before, after);
+    done += before?.length ?? 0;
     bar.update({ done, total });
     if (what !== undefined) yield { kind: 'changed', key, what };
   }
   for (const key of b.keys()) if (!a.has(key)) yield { kind: 'added', key };
 }
 
-function whatDiffers(a: MmapDict, b: MmapDict, key: string): string | undefined {
-  const before = a.getMeta(key);
-  const after = b.getMeta(key);
-  if (before === undefined || after === undefined) return 'value';
+function whatDiffers(a: StoredBytes, b: StoredBytes, before: EntryMeta, after: EntryMeta): string | undefined {
   const [was, is] = [typeOf(before), typeOf(after)];
   if (was !== is) return `${was} -> ${is}`;
-  return sameValue(a, b, key) ? undefined : 'value';
+  return sameValue(a, b, before, after) ? undefined : 'value';
 }
 
 function typeOf(meta: EntryMeta): string {
   return `${typeText(meta)} ${shapeText(meta)}`.trimEnd();
 }
 
-function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {
-  const [left, right] = [a.get(key), b.get(key)];
+function sameValue(a: StoredBytes, b: StoredBytes, before: EntryMeta, after: EntryMeta): boolean {
+  // Entries are deterministic: equal values that the same program wrote have equal bytes. Most values need not be decoded.
+  if (before.dtype === undefined && sameBytes(a.of(before), b.of(after))) return true;
+  const [left, right] = [a.dict.get(before.key), b.dict.get(before.key)];
   if (isArray(left) && isArray(right) && !dataOf(left).type.hasObject) {
     const pairs = [[dataOf(left), dataOf(right)] as const];
     if ('mask' in left && 'mask' in right) {
@@ -92,17 +95,45 @@ function sameValue(a: MmapDict, b: MmapDict, key: string): boolean {
         : sameBytes(bytesInRows(one), bytesInRows(other)),
     );
   }
-  // Entries are deterministic: equal values that the same program wrote have equal bytes.
-  return sameBytes([storedBytes(a, key)], [storedBytes(b, key)]);
+  return before.dtype !== undefined && sameBytes(a.of(before), b.of(after));
 }
 
-/** A value's opcodes as stored in the file. */
-function storedBytes(dict: MmapDict, key: string): Uint8Array {
-  const { offset = 0, length = 0 } = dict.getMeta(key) ?? {};
-  using file = NodeFile.open(dict.path, 'r');
-  const bytes = new Uint8Array(length);
-  file.read(offset, bytes);
-  return bytes;
+/** Values are compared in pieces of this many bytes: one may be as large as the file. */
+const PIECE = 1 << 20;
+
+/** The values' opcodes as stored in the file of a dict, which is opened once, and again if a vacuum put another in its place. */
+class StoredBytes implements Disposable {
+  readonly dict: MmapDict;
+  #file: NodeFile | undefined;
+  #buffer: Uint8Array = new Uint8Array(4096);
+
+  constructor(dict: MmapDict) {
+    this.dict = dict;
+  }
+
+  /** The pieces of one value, borrowed until the next is requested. */
+  *of({ offset, length }: EntryMeta): Generator<Uint8Array> {
+    const file = this.#opened();
+    if (this.#buffer.length < Math.min(length, PIECE)) this.#buffer = new Uint8Array(PIECE);
+    for (let done = 0; done < length; ) {
+      const piece = this.#buffer.subarray(0, Math.min(this.#buffer.length, length - done));
+      const count = file.read(offset + done, piece);
+      if (count === 0) return;
+      yield piece.subarray(0, count);
+      done += count;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#file?.close();
+  }
+
+  #opened(): NodeFile {
+    if (this.#file !== undefined && isSameFile(this.#file.identity(), this.dict.identity)) return this.#file;
+    this.#file?.close();
+    this.#file = NodeFile.open(this.dict.path, 'r');
+    return this.#file;
+  }
 }
 
 /** Compares two sequences of pieces, however they are cut. */
