@@ -67,6 +67,8 @@ export type Tick = (bytes: number) => void;
 const ALIGN = 64;
 /** Other work may run each time this many bytes were written. */
 const TURN = 1 << 26;
+/** How many entries of the directory are written together: a write for each would take as long as its member's. */
+const DIRECTORY_PIECE = 64;
 /** Deflate is fed pieces of at most this size. */
 const PIECE = 1 << 20;
 /** Upper bound of the size that deflate makes of incompressible data, with room to spare. */
@@ -149,8 +151,9 @@ export async function writePlainZip(
     offset = end;
   }
   const start = offset;
-  for (const record of records) {
-    const central = centralHeader(record);
+  for (let i = 0; i < records.length; i += DIRECTORY_PIECE) {
+    if (turns.due) await turns.take();
+    const central = joined(records.slice(i, i + DIRECTORY_PIECE).map(centralHeader));
     sink.write(offset, central);
     offset += central.length;
   }
@@ -162,6 +165,16 @@ export async function writePlainZip(
   return offset + end.length;
 }
 
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
 interface Member {
   readonly name: string;
   readonly array: PlainArray;
@@ -171,6 +184,7 @@ interface Member {
 async function planMembers(arrays: Iterable<readonly [string, PlainArray]>, turns: Turns): Promise<Member[]> {
   const members = new Map<string, PlainArray>();
   for (const [name, array] of arrays) {
+    if (turns.due) await turns.take();
     const problem = memberNameProblem(`${name}.npy`);
     if (problem !== undefined || members.has(name)) {
       throw new MmdError('BAD_KEY', `npz: the name ${JSON.stringify(name)} ${problem ?? 'occurs twice'}`, {

@@ -361,6 +361,10 @@ export interface SafetensorsPlan {
   readonly size: number;
 }
 
+/** What a header counts for the metadata: their key and object; and for a tensor: its key and object, three keys, two lists. */
+const METADATA_PARTS = 2;
+const TENSOR_PARTS = 7;
+
 /**
  * Lays out a safetensors file.
  * @throws UNSUPPORTED_DTYPE for types that the format lacks, such as big-endian ones; UNSUPPORTED_VALUE for Fortran order; BAD_KEY;
@@ -370,7 +374,18 @@ export function planSafetensors(
   arrays: Iterable<readonly [string, PlainArray]>,
   options: WriteSafetensorsOptions = {},
 ): SafetensorsPlan {
-  const header = new Map<string, unknown>();
+  const steps = safetensorsPlanSteps(arrays, options);
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value;
+}
+
+/** As {@link planSafetensors}, in steps: one for each array, of which there may be thousands. */
+export function* safetensorsPlanSteps(
+  arrays: Iterable<readonly [string, PlainArray]>,
+  options: WriteSafetensorsOptions = {},
+): Generator<void, SafetensorsPlan, void> {
+  const names = new Set<string>();
+  const header: string[] = [];
+  let parts = 1;
   const { metadata } = options;
   if (metadata !== undefined) {
     const plainObject =
@@ -379,7 +394,8 @@ export function planSafetensors(
       const text = 'safetensors: metadata must be a plain object of strings without lone surrogates';
       throw new MmdError('INVALID_ARGUMENT', text, { found: metadata });
     }
-    header.set(METADATA, metadata);
+    header.push(`${JSON.stringify(METADATA)}:${JSON.stringify(metadata)}`);
+    parts += METADATA_PARTS + Object.keys(metadata).length;
   }
   const plain: (PlainArray & { name: string; start: number })[] = [];
   let start = 0;
@@ -388,7 +404,7 @@ export function planSafetensors(
       const text = `safetensors: the name ${JSON.stringify(name)} contains a lone surrogate, which UTF-8 cannot encode`;
       throw new MmdError('BAD_KEY', text, { key: name });
     }
-    if (header.has(name) || name === METADATA) {
+    if (names.has(name) || name === METADATA) {
       throw new MmdError('BAD_KEY', `safetensors: the name ${JSON.stringify(name)} is taken`, { key: name });
     }
     const row = SAFETENSORS_DTYPES.find((candidate) => candidate.dtype === array.dtype.descr);
@@ -411,14 +427,17 @@ export function planSafetensors(
         },
       );
     }
-    header.set(name, { dtype: row.name, shape: array.shape, data_offsets: [start, start + array.nbytes] });
+    const tensor = { dtype: row.name, shape: array.shape, data_offsets: [start, start + array.nbytes] };
+    names.add(name);
+    header.push(`${JSON.stringify(name)}:${JSON.stringify(tensor)}`);
+    parts += TENSOR_PARTS;
     plain.push({ ...array, name, start });
     start += array.nbytes;
+    yield;
   }
-  const text = JSON.stringify(Object.fromEntries(header));
   // What our own reader would not accept is not written either.
-  keyProblems(text, 'safetensors');
-  const json = new TextEncoder().encode(text);
+  checkBudget('safetensors', 'parts', parts, MAX_HEADER_PARTS, LENGTH_BYTES);
+  const json = new TextEncoder().encode(`{${header.join(',')}}`);
   checkBudget('safetensors', 'bytes', json.length + DATA_ALIGN, MAX_SAFETENSORS_HEADER, 0);
   const length = Math.ceil((LENGTH_BYTES + json.length) / DATA_ALIGN) * DATA_ALIGN;
   const head = new Uint8Array(length).fill(0x20);

@@ -15,6 +15,7 @@ import {
 import { Python, pythons } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeZip } from '../src/npz-write.ts';
 import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
 import { freshDir } from './fresh-dir.ts';
 
@@ -441,4 +442,13 @@ describe.each(pythons())('object arrays of numpy $numpy', (info) => {
     await npzToMmd(temp.file('o.npz'), dict, { allowPickle: true });
     expect((dict.get('o') as NDArray).toNested()).toEqual([1, 'two', null]);
   });
+});
+
+test('the directory of an archive is written in pieces of many entries', async () => {
+  const MEMBERS = 500;
+  const arrays = Array.from({ length: MEMBERS }, (_, i) => [`${i}`, new Float64Array(0)] as const);
+  let writes = 0;
+  await writeZip({ write: () => (writes += 1) }, arrays);
+  // For each member its local header and its npy header.
+  expect(writes).toBeLessThan(2 * MEMBERS + 20);
 });

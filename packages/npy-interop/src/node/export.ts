@@ -27,7 +27,7 @@ import {
   writePlainZip,
 } from '../npz-write.ts';
 import { checkFileDict, TRANSFER_OPTIONS, WRITE_NPZ_OPTIONS, WRITE_SAFETENSORS_OPTIONS } from '../options.ts';
-import { planSafetensors, type WriteSafetensorsOptions } from '../safetensors.ts';
+import { safetensorsPlanSteps, type WriteSafetensorsOptions } from '../safetensors.ts';
 import { checkKeys, fileNameOf } from './convert-names.ts';
 import { copyRangeAsync } from './copy-range.ts';
 import { writeArray } from './npy-file.ts';
@@ -189,10 +189,13 @@ export async function mmdToSafetensors(
 ): Promise<Exported> {
   checkOptions(options, WRITE_SAFETENSORS_OPTIONS);
   return await withParts(dict, keys, options, async (parts, create, tick) => {
-    const plan = planSafetensors(parts, options);
+    const turns = new Turns(options.signal);
+    const steps = safetensorsPlanSteps(parts, options);
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) if (turns.due) await turns.take();
+    const plan = step.value;
     const { file } = create(path);
     file.write(0, plan.head);
-    const turns = new Turns(options.signal);
     for (const array of plan.arrays) {
       if (turns.due) await turns.take();
       await writePart(file, array, array.offset, tick);
@@ -348,7 +351,7 @@ async function looksAt(
   const committed = (): boolean => source.loadI32(COMMIT_NUMBER_OFFSET) !== number;
   let looks: (Look | undefined)[] | undefined;
   try {
-    looks = await turns.map(wanted ?? [...dict.keys()], look);
+    looks = await turns.map(wanted ?? dict.keys(), look);
   } catch (error) {
     if (turns.stopped || !(committed() || moved(dict, source))) throw error;
   }
