@@ -416,16 +416,35 @@ export class DictCore {
     return this.view(key, place);
   }
 
+  /**
+   * Keys that {@link DictCore.find} throws for, since their entries are damaged; none if the dict was opened leniently. The catalog must be
+   * settled.
+   */
+  damagedKeys(): readonly string[] {
+    const { store } = this;
+    if (store.entries.damaged.size === 0 || store.options.lenient) return [];
+    this.#settleDamaged();
+    return store.entries.damagedKeys();
+  }
+
+  /** For calls that would leave out, or rely on, all entries. @throws CORRUPT for the first of {@link DictCore.damagedKeys} */
+  checkUndamaged(): void {
+    for (const key of this.damagedKeys()) this.find(key);
+  }
+
+  #settleDamaged(): void {
+    if (this.inTransaction()) return;
+    // The walk may have met an entry while another writer was changing it.
+    this.store.invalidate();
+    this.store.settle();
+  }
+
   /** Throws for a key whose entry is present but damaged: a caller told that the key is missing might lose the value for good. */
   #missing(key: string): undefined {
     const { store } = this;
     const { entries, file, options } = store;
     if (!entries.damaged.has(key) || options.lenient) return undefined;
-    if (!this.inTransaction()) {
-      // The walk may have met it while another writer was changing it.
-      store.invalidate();
-      store.settle();
-    }
+    this.#settleDamaged();
     const offset = entries.damaged.get(key);
     if (offset === undefined) return undefined;
     const message = `${file.name}: the entry of ${JSON.stringify(key)} at ${offset} is damaged; use salvage(src, dst), or open with { lenient: true }`;

@@ -8,6 +8,7 @@ import { MmdError } from '../errors.ts';
 import { findIndex } from '../format/index-lookup.ts';
 import { HEADER_SIZE, TERMINATOR_SIZE } from '../format/layout.ts';
 import { answerAsync, keyOf, type ScanEnd, scanEntries } from '../format/scan.ts';
+import { isTailKey } from '../format/tail-entry.ts';
 import { checkOptions } from '../options.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import type { EntryPlace } from './catalog.ts';
@@ -46,7 +47,7 @@ export class DictReader {
   readonly name: string;
   readonly commitNumber: number;
   readonly #entries: ReadonlyMap<string, EntryPlace>;
-  /** File offsets of damaged entries, which may be live. */
+  /** File offsets of damaged entries, which may be live, by key: of keys that have no other entry. */
   readonly #damaged: ReadonlyMap<string, number>;
   readonly #fetcher: ValueFetcher;
 
@@ -120,20 +121,24 @@ export class DictReader {
     // A batch whose writer was killed, or is still writing, counts as done: it is seen as a whole or not at all.
     const journal = await answerAsync(journalOfWalk(walk, end), read);
     buryDead(entries, journal);
+    for (const key of damaged.keys()) if (entries.has(key) || isTailKey(key)) damaged.delete(key);
     const fetcher = new ValueFetcher(source, options, journal?.stores);
     return new DictReader(source.name, commitNumber, entries, damaged, fetcher);
   }
 
+  /** The number of keys. */
   get size(): number {
-    return this.#entries.size;
+    return this.#entries.size + this.#damaged.size;
   }
 
   has(key: string): boolean {
     return this.#find(key) !== undefined;
   }
 
-  keys(): IterableIterator<string> {
-    return this.#entries.keys();
+  /** All keys. Those whose entries are damaged come last: asking for one of them is CORRUPT. */
+  *keys(): IterableIterator<string> {
+    yield* this.#entries.keys();
+    yield* this.#damaged.keys();
   }
 
   /** The value of a key, or `undefined`. An array's bytes are fetched into memory. */
@@ -149,7 +154,7 @@ export class DictReader {
   }
 
   async *entries(signal?: AbortSignal): AsyncGenerator<[string, unknown]> {
-    for (const key of this.#entries.keys()) yield [key, await this.get(key, signal)];
+    for (const key of this.keys()) yield [key, await this.get(key, signal)];
   }
 
   #find(key: string): EntryPlace | undefined {

@@ -157,6 +157,8 @@ function buildIndex(core: DictCore, always: boolean): Table | undefined {
   const { store } = core;
   const { standing } = store;
   const { base, catalog, removed } = store.entries;
+  // An index would say that a key is missing whose entry is damaged.
+  if (base === undefined && store.entries.damagedKeys().length > 0) return undefined;
   const tables = lostTables(store);
   if (tables === undefined) return undefined;
   let keys = countBehind(store, standing) + tables.reduce((sum, { slots }) => sum + slots, 0);

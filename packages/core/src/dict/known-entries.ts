@@ -7,6 +7,7 @@
 import { isText } from '../bytes/index.ts';
 import { ENTRY_HEAD_SIZE, entryEnd, HEADER_SIZE, stateOffset } from '../format/layout.ts';
 import { keyOf, type ScanEnd, type ScannedEntry } from '../format/scan.ts';
+import { isTailKey } from '../format/tail-entry.ts';
 import type { StorageFile } from '../storage/storage-file.ts';
 import type { BaseIndex } from './base-index.ts';
 import { Catalog, type EntryPlace } from './catalog.ts';
@@ -92,6 +93,12 @@ export class KnownEntries implements EntryTaker {
   /** The slot of a key in the catalog, or -1; does not search the {@link KnownEntries.base}. */
   findKnown(key: string): number {
     return this.#catalog === undefined ? -1 : this.#catalog.find(key);
+  }
+
+  /** Keys of values whose only entry that is not dead is damaged: it may be live. */
+  damagedKeys(): string[] {
+    const keys = [...this.damaged.keys()].filter((key) => key !== undefined);
+    return keys.filter((key) => !isTailKey(key) && this.find(key) < 0);
   }
 
   /** An entry was written whose key was just not found, with nothing looked up or changed since. */

@@ -121,10 +121,11 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     return this.core.store.commitNumber;
   }
 
-  /** The number of keys. */
+  /** The number of keys that {@link MmapDict.keys} lists. */
   get size(): number {
     this.core.settled();
-    return this.core.store.entries.catalog.size;
+    const damaged = this.core.damagedKeys().length;
+    return this.core.store.entries.catalog.size + damaged;
   }
 
   /** The identity of the file that this handle has open. */
@@ -212,6 +213,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     const { core } = this;
     core.transact(() => {
       core.settled();
+      core.checkUndamaged();
       core.writer.clear();
     });
     return this;
@@ -290,11 +292,13 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
 
   /**
    * All keys, in Python's order, read as the iterator advances: the first of many costs no more. A key that others add or delete meanwhile
-   * may or may not be included; one that they replace is.
+   * may or may not be included; one that they replace is. Keys whose entries are damaged come last, unless the dict was opened leniently:
+   * asking for one of them is CORRUPT.
    */
   *keys(): IterableIterator<string> {
     const { core } = this;
     core.settled();
+    const damaged = core.damagedKeys();
     for (const key of core.store.entries.catalog.keys()) {
       core.alive();
       // After a batch that threw, the store still knows the entries as that batch had left them.
@@ -302,6 +306,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
       // By an index a key that is being replaced may be missing for a moment: find() checks again.
       if (core.store.entries.find(key) >= 0 || core.find(key) !== undefined) yield key;
     }
+    yield* damaged;
   }
 
   *values(): IterableIterator<unknown> {

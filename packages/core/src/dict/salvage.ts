@@ -13,6 +13,7 @@ import {
   ENTRY_TAIL_SIZE,
   entryEnd,
   HEADER_SIZE,
+  isEntryTail,
   isHeader,
   LIVE,
   stateOffset,
@@ -39,7 +40,7 @@ export interface SalvageResult {
   readonly recovered: readonly string[];
   /**
    * Entries whose values cannot be read, and why. Their keys are recovered as well if an earlier entry has them, or if only the end of the
-   * entry, which says whether the key was deleted, cannot be read.
+   * entry, which says whether the key was deleted, is damaged: the last bytes of the value may then be damaged, too.
    */
   readonly lost: readonly { readonly key: string; readonly offset: number; readonly message: string }[];
   /** File offsets where the chain of frames is broken, or where a key is damaged. */
@@ -167,8 +168,14 @@ class Salvage {
       signal?.throwIfAborted();
       const error = this.#copy(key, place);
       if (error !== undefined) this.#lose(key, place, error.message, true);
-      else if (!this.#unread.has(key) || this.#replacesLost(key, place)) this.#lost.delete(key);
+      else if (this.#hasTail(place) && (!this.#unread.has(key) || this.#replacesLost(key, place)))
+        this.#lost.delete(key);
     }
+  }
+
+  /** Whether no more than the state byte is damaged: what overwrote more of a tail may have overwritten the end of the value, too. */
+  #hasTail(place: EntryPlace): boolean {
+    return isEntryTail(this.#from.store.read(endOf(place) - ENTRY_TAIL_SIZE, ENTRY_TAIL_SIZE), 0);
   }
 
   /** Whether this is the very entry that could not be read with another length, and all of it can be read. */

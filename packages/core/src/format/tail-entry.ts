@@ -105,6 +105,11 @@ export function tailKey(kind: TailKind): string {
   return KEYS[kind].text;
 }
 
+/** Whether a key is that of a tail entry, not of a value. */
+export function isTailKey(key: string): boolean {
+  return key.length === KEY_LENGTH_LIKE_STOP && KINDS.some((kind) => tailKey(kind) === key);
+}
+
 /** The kind that a dead entry's key names; `undefined` for every other entry. */
 export function tailKindOf(bytes: Uint8Array, keyPos: number, keyLength: number): TailKind | undefined {
   if (keyLength !== KEY_LENGTH_LIKE_STOP || bytes[keyPos] !== 0x6d || bytes[keyPos + 9] !== 0x20) return undefined;

@@ -223,12 +223,77 @@ describe('an entry whose state is damaged', () => {
     const before = file.toBytes();
     const dict = MmapDict.over(file);
     expect(() => dict.vacuum(options)).toThrow(expect.objectContaining({ code: 'CORRUPT', key: 'b' }));
-    expect([file.toBytes(), [...dict.keys()], file.disk.names()]).toEqual([before, ['a', 'c'], ['memory']]);
+    expect([file.toBytes(), [...dict.keys()], file.disk.names()]).toEqual([before, ['a', 'c', 'b'], ['memory']]);
     expect([...MmapDict.over(file, { lenient: true }).vacuum(options).keys()]).toEqual(['a', 'c']);
     for (const superseded of [damagedAt(0), damagedAt(1)]) {
       expect([...MmapDict.over(superseded).set('b', 1).vacuum(options).keys()].sort()).toEqual(['a', 'b', 'c']);
     }
   });
+
+  it('is not among the keys of a dict that was opened leniently', () => {
+    const dict = MmapDict.over(damagedAt(1), { lenient: true });
+    expect([dict.size, [...dict.keys()], dict.has('b')]).toEqual([2, ['a', 'c'], false]);
+  });
+
+  it('is not counted if another entry has its key', async () => {
+    for (const file of [damagedAt(0), damagedAt(3)]) {
+      const reader = await DictReader.open(bytesSource(file.toBytes()));
+      for (const { size } of [MmapDict.over(file), reader]) expect(size).toBe(3);
+    }
+  });
+
+  it.each([3, 100])('is among the keys, so that whoever wants all of %i values meets the error', async (count) => {
+    const file = MemoryFile.of();
+    const made = MmapDict.over(file);
+    const ends = Array.from({ length: count }, (_, i) => made.set(`k${i}`, i).tailOffset);
+    made.close();
+    const bytes = file.toBytes();
+    bytes[ends[1]! - 2]! ^= 1;
+    const damaged = MemoryFile.of(bytes);
+    const dict = MmapDict.over(damaged);
+    const keys = ['k0', ...Array.from({ length: count - 2 }, (_, i) => `k${i + 2}`), 'k1'];
+    const reader = await DictReader.open(bytesSource(bytes));
+    for (const handle of [dict, reader]) {
+      expect([handle.size, [...handle.keys()], await handle.get('k2')]).toEqual([count, keys, 2]);
+    }
+    dict.batch(() => expect([dict.size, [...dict.keys()]]).toEqual([count, keys]));
+    const k1 = expect.objectContaining({ code: 'CORRUPT', key: 'k1' });
+    const target = MmapDict.over(MemoryFile.of());
+    for (const ask of [
+      () => [...dict],
+      () => [...dict.values()],
+      () => target.merge(dict),
+      () => dict.copy(dict.keys(), target),
+      () => dict.clear(),
+      () => dict.seal({ checksums: true }),
+    ]) {
+      expect(ask).toThrow(k1);
+    }
+    const readAll = async (): Promise<void> => {
+      for await (const [, value] of reader.entries()) expect(value).toBeTypeOf('number');
+    };
+    await expect(readAll()).rejects.toThrow(k1);
+    expect([target.size, damaged.toBytes()]).toEqual([0, bytes]);
+    expect([...dict.set('k1', 1).keys()].sort()).toEqual(keys.sort());
+  });
+
+  it.each([{}, { lenient: true }])(
+    'keeps a writer from leaving an index that says its key is missing: %o',
+    (options) => {
+      const disk = new MemoryDisk();
+      const made = MmapDict.over(disk.open('dict', 'a'), { index: false });
+      const ends = Array.from({ length: 100 }, (_, i) => made.set(`k${i}`, i).tailOffset);
+      disk.open('dict', 'r+').write(ends[1]! - 2, Uint8Array.of(0x89));
+      const opened = (how = {}) => MmapDict.over(disk.open('dict', 'r+'), how);
+      opened(options).set('new', 1).close();
+      if ('lenient' in options) opened(options).seal({ checksums: true }).close();
+      expect(() => opened().has('k1')).toThrow(corrupt);
+      // Once the key has another value, nothing is missing.
+      opened().set('k1', 2).close();
+      expect([...opened().scan()].at(-1)?.key).toMatch(/^mmdpickle index/);
+      expect(opened().get('k1')).toBe(2);
+    },
+  );
 
   it('is recovered by salvage if it may have been live, and reported as lost if it was more likely dead', () => {
     for (const which of [0, 1, 2]) {
@@ -240,6 +305,16 @@ describe('an entry whose state is damaged', () => {
     const state = (byte: number) => salvaged(file.toBytes().with(tailOffset - 2, byte));
     for (const byte of [0x89, 0x08, 0x00]) expect(state(byte)).toMatchObject({ recovered: ['a'], lost: [] });
     for (const byte of [0x31, 0x70]) expect(state(byte)).toMatchObject({ recovered: [], lost: [{ key: 'a' }] });
+  });
+
+  it('is recovered, and reported as lost too, if more than the state is damaged: the value may end with other bytes', () => {
+    const file = MemoryFile.of();
+    MmapDict.over(file).set('a', 144).set('b', 1);
+    const { entryOffset } = MmapDict.over(MemoryFile.of(file.toBytes())).getMeta('b')!;
+    for (const from of [entryOffset - 9, entryOffset - 8, entryOffset - 3]) {
+      const { recovered, lost } = salvaged(file.toBytes().fill(0, from, entryOffset));
+      expect([recovered.toSorted(), lost.map(({ key }) => key)]).toEqual([['a', 'b'], ['a']]);
+    }
   });
 });
 
