@@ -1,4 +1,3 @@
-import { test as property } from '@fast-check/vitest';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DictLookup, DictReader, MmapDict } from '../../src/dict/index.ts';
@@ -60,15 +59,19 @@ describe('looking up a key over a network', () => {
     await expect(lookup.get(7 as unknown as string)).rejects.toMatchObject({ code: 'BAD_KEY' });
   });
 
-  property.prop([SESSIONS])('finds what a handle finds, whoever wrote the file', async (sessions) => {
-    const bytes = written(...sessions);
-    const { network, lookup } = await opened(bytes);
-    const dict = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' });
-    for (let i = 0; i <= 60; i += 3) {
-      const key = `k${i}`;
-      expect(await network.during(lookup.get(key))).toEqual(dict.get(key));
-      expect(await network.during(lookup.getMeta(key))).toEqual(dict.getMeta(key));
-    }
+  it('finds what a handle finds, whoever wrote the file', async () => {
+    await fc.assert(
+      fc.asyncProperty(SESSIONS, async (sessions) => {
+        const bytes = written(...sessions);
+        const { network, lookup } = await opened(bytes);
+        const dict = MmapDict.over(MemoryFile.of(bytes), { mode: 'r' });
+        for (let i = 0; i <= 60; i += 3) {
+          const key = `k${i}`;
+          expect(await network.during(lookup.get(key))).toEqual(dict.get(key));
+          expect(await network.during(lookup.getMeta(key))).toEqual(dict.getMeta(key));
+        }
+      }),
+    );
   });
 
   it('finds values that were deleted or replaced since the index was written as a handle does', async () => {
@@ -99,15 +102,20 @@ describe('a damaged file', () => {
     }
   };
 
-  property.prop([fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), fc.integer({ min: 0, max: 79 })], {
-    numRuns: 400,
-  })('gives what it gives to a reader that looks at all entries, or what it gave before', async (at, flip, number) => {
-    const damaged = bytes.slice();
-    damaged[at]! ^= flip;
-    const key = `frame/${number}`;
-    const found = await outcome(async () => (await DictLookup.open(bytesSource(damaged))).get(key));
-    const all = await outcome(async () => (await DictReader.open(bytesSource(damaged))).get(key));
-    expect([all, intact.get(key)]).toContainEqual(found);
+  it('gives what it gives to a reader that looks at all entries, or what it gave before', async () => {
+    const places = fc.nat(bytes.length - 1);
+    const flips = fc.integer({ min: 1, max: 255 });
+    await fc.assert(
+      fc.asyncProperty(places, flips, fc.integer({ min: 0, max: 79 }), async (at, flip, number) => {
+        const damaged = bytes.slice();
+        damaged[at]! ^= flip;
+        const key = `frame/${number}`;
+        const found = await outcome(async () => (await DictLookup.open(bytesSource(damaged))).get(key));
+        const all = await outcome(async () => (await DictReader.open(bytesSource(damaged))).get(key));
+        expect([all, intact.get(key)]).toContainEqual(found);
+      }),
+      { numRuns: 400 },
+    );
   });
 
   it('is looked at as a whole if its index has no end: every block is full', async () => {

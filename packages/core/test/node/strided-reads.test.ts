@@ -1,4 +1,3 @@
-import { test as property } from '@fast-check/vitest';
 import { TempDir } from '@mmdpickle/test-support';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -106,40 +105,43 @@ it('reading a slow disk goes on where the C library cannot be loaded', () => {
 });
 
 describe('reads', () => {
-  property.prop([fc.array(fc.integer({ min: 600, max: 2 ** 40 }), { maxLength: 60 })])(
-    'further and further apart are never timed, nor made ahead',
-    (some) => {
-      const strided = new StridedReads();
-      let offset = 0;
-      let step = 8192;
-      for (const more of some) expect(strided.plan((offset += step += more), 64)).toBe('usual');
-    },
-  );
+  it('further and further apart are never timed, nor made ahead', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 600, max: 2 ** 40 }), { maxLength: 60 }), (some) => {
+        const strided = new StridedReads();
+        let offset = 0;
+        let step = 8192;
+        for (const more of some) expect(strided.plan((offset += step += more), 64)).toBe('usual');
+      }),
+    );
+  });
 
-  property.prop([fc.integer({ min: 8192, max: 2 ** 40 }), fc.nat(2 ** 45), fc.integer({ min: 1, max: 4096 })])(
-    'at equal distances are timed until two in a row are slow, and made ahead from there on',
-    (step, from, length) => {
-      const strided = new StridedReads();
-      let offset = from;
-      const plans = (count: number) => Array.from({ length: count }, () => strided.plan((offset += step), length));
-      const one = () => plans(8).filter((plan) => plan === 'timed');
-      plans(16);
-      expect(one()).toHaveLength(1);
-      expect(strided.took(0)).toBe(false);
-      expect(one()).toHaveLength(1);
-      expect(strided.took(10)).toBe(false);
-      expect(plans(1)).toEqual(['timed']);
-      expect(strided.took(0)).toBe(false);
-      expect(one()).toHaveLength(1);
-      expect(strided.took(10)).toBe(false);
-      expect(plans(1)).toEqual(['timed']);
-      expect(strided.took(10)).toBe(true);
-      expect(new Set(plans(2 * READS_AHEAD))).toEqual(new Set(['ahead']));
-      // The way to the first read counts as one of the steps if it is about as long.
-      expect(Math.abs(strided.after(READS_AHEAD) - (offset + READS_AHEAD * step))).toBeLessThanOrEqual(512);
-      expect(strided.plan(from, length)).toBe('usual');
-    },
-  );
+  it('at equal distances are timed until two in a row are slow, and made ahead from there on', () => {
+    const steps = fc.integer({ min: 8192, max: 2 ** 40 });
+    fc.assert(
+      fc.property(steps, fc.nat(2 ** 45), fc.integer({ min: 1, max: 4096 }), (step, from, length) => {
+        const strided = new StridedReads();
+        let offset = from;
+        const plans = (count: number) => Array.from({ length: count }, () => strided.plan((offset += step), length));
+        const one = () => plans(8).filter((plan) => plan === 'timed');
+        plans(16);
+        expect(one()).toHaveLength(1);
+        expect(strided.took(0)).toBe(false);
+        expect(one()).toHaveLength(1);
+        expect(strided.took(10)).toBe(false);
+        expect(plans(1)).toEqual(['timed']);
+        expect(strided.took(0)).toBe(false);
+        expect(one()).toHaveLength(1);
+        expect(strided.took(10)).toBe(false);
+        expect(plans(1)).toEqual(['timed']);
+        expect(strided.took(10)).toBe(true);
+        expect(new Set(plans(2 * READS_AHEAD))).toEqual(new Set(['ahead']));
+        // The way to the first read counts as one of the steps if it is about as long.
+        expect(Math.abs(strided.after(READS_AHEAD) - (offset + READS_AHEAD * step))).toBeLessThanOrEqual(512);
+        expect(strided.plan(from, length)).toBe('usual');
+      }),
+    );
+  });
 
   it('that follow each other directly are left to the kernel', () => {
     const strided = new StridedReads();
