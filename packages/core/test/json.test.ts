@@ -1,6 +1,7 @@
 import { parseJson } from '@mmdpickle/core';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { characters } from '../src/testing/arbitraries.ts';
 
 /** Values as JSON writes them; integers beyond 2^53 - 1 as bigints. */
 const json: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
@@ -10,7 +11,7 @@ const json: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
     fc.maxSafeInteger(),
     fc.double().filter((value) => Number.isFinite(value) && !Number.isInteger(value)),
     fc.bigInt().filter((value) => !Number.isSafeInteger(Number(value))),
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: characters() }),
     fc.array(tie('value')),
     fc.dictionary(fc.string(), tie('value')),
   ),
