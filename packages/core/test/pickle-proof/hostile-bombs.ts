@@ -8,28 +8,29 @@ import { asm, call, concat, dict, global, int, latin1, type Part, pickle, repeat
 import { BROKEN, type HostileCase } from './hostile-case.ts';
 
 const MILLION = 1_000_000;
+/** Levels of nesting: recursion overflows the stack at ten thousand. */
+const DEEP = process.env.MMDPICKLE_LONG === '1' ? MILLION : 300_000;
 const PROTO = asm(['PROTO', 4]);
 const STOP = asm('STOP');
 const whole = (...pieces: readonly Uint8Array[]): Uint8Array => concat([PROTO, ...pieces, STOP]);
 
-/** Nestings a million levels deep. */
+/** Nestings: a million levels, on which the open marks meet their limit, or as many as recursion would never bear. */
 const NESTINGS: Readonly<Record<string, () => Uint8Array>> = {
-  'EMPTY_LIST and APPEND': () => whole(repeat(MILLION, 'EMPTY_LIST'), repeat(MILLION - 1, 'APPEND')),
+  'EMPTY_LIST and APPEND': () => whole(repeat(DEEP, 'EMPTY_LIST'), repeat(DEEP - 1, 'APPEND')),
   'MARK and LIST': () => whole(repeat(MILLION, 'MARK'), repeat(MILLION, 'LIST')),
   'MARK and TUPLE': () => whole(repeat(MILLION, 'MARK'), repeat(MILLION, 'TUPLE')),
   'MARK and APPENDS': () => whole(repeat(MILLION, 'EMPTY_LIST', 'MARK'), asm('NONE'), repeat(MILLION, 'APPENDS')),
-  TUPLE1: () => whole(asm('NONE'), repeat(MILLION, 'TUPLE1')),
-  TUPLE2: () => whole(asm('NONE'), repeat(MILLION, 'NONE', 'TUPLE2')),
+  TUPLE1: () => whole(asm('NONE'), repeat(DEEP, 'TUPLE1')),
+  TUPLE2: () => whole(asm('NONE'), repeat(DEEP, 'NONE', 'TUPLE2')),
   FROZENSET: () => whole(repeat(MILLION, 'MARK'), repeat(MILLION, 'FROZENSET')),
-  'EMPTY_DICT and SETITEM': () => whole(repeat(MILLION, 'EMPTY_DICT', 'NONE'), asm('NONE'), repeat(MILLION, 'SETITEM')),
+  'EMPTY_DICT and SETITEM': () => whole(repeat(DEEP, 'EMPTY_DICT', 'NONE'), asm('NONE'), repeat(DEEP, 'SETITEM')),
   'MARK and DICT': () => whole(repeat(MILLION, 'MARK', 'NONE'), asm('NONE'), repeat(MILLION, 'DICT')),
-  'dict keys of nested tuples': () =>
-    whole(asm('EMPTY_DICT', 'NONE'), repeat(MILLION, 'TUPLE1'), asm('NONE', 'SETITEM')),
+  'dict keys of nested tuples': () => whole(asm('EMPTY_DICT', 'NONE'), repeat(DEEP, 'TUPLE1'), asm('NONE', 'SETITEM')),
   'frozensets as set items': () => whole(asm('EMPTY_SET', 'MARK', 'NONE'), repeat(300_000, 'TUPLE1'), asm('ADDITEMS')),
-  BINPERSID: () => whole(asm('NONE'), repeat(MILLION, 'BINPERSID')),
+  BINPERSID: () => whole(asm('NONE'), repeat(DEEP, 'BINPERSID')),
   'REDUCE of REDUCE': () => whole(repeat(300_000, global('a b'), 'MARK'), repeat(300_000, 'TUPLE', 'REDUCE')),
   'NEWOBJ of NEWOBJ': () => whole(repeat(300_000, global('a b'), 'MARK'), repeat(300_000, 'TUPLE', 'NEWOBJ')),
-  'REDUCE on what REDUCE made': () => whole(asm(global('a b')), repeat(MILLION, 'EMPTY_TUPLE', 'REDUCE')),
+  'REDUCE on what REDUCE made': () => whole(asm(global('a b')), repeat(DEEP, 'EMPTY_TUPLE', 'REDUCE')),
   'BUILD in BUILD': () =>
     whole(repeat(300_000, global('a b'), 'EMPTY_TUPLE', 'NEWOBJ'), asm('NONE'), repeat(300_000, 'BUILD')),
   'OBJ in OBJ': () => whole(repeat(300_000, 'MARK', global('a b')), repeat(300_000, 'OBJ')),
