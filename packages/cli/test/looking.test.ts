@@ -36,6 +36,33 @@ describe('inspecting a file', () => {
     expect(listing.entries.map(({ key }: { key: string }) => key)).toEqual([...dict.keys()]);
   });
 
+  it('ls shows what is intact before it reports a damaged entry, and no command that copies all leaves it out', async () => {
+    const cwd = bench.folder();
+    const path = join(cwd, 'run.mmdpickle');
+    using dict = MmapDict.open(path);
+    const keys = [...dict.keys()];
+    const { offset, length } = dict.getMeta('gain')!;
+    using file = NodeFile.open(path, 'r+');
+    // The state byte: live, with one bit flipped.
+    file.write(offset + length + 6, Uint8Array.of(0x89));
+    const listed = await bench.line(cwd, 'mmdpickle ls --json run.mmdpickle');
+    const table = await bench.line(cwd, 'mmdpickle ls run.mmdpickle');
+    for (const end of [listed, table])
+      expect(end).toMatchObject({ code: 4, stderr: expect.stringContaining('"gain"') });
+    const shown = JSON.parse(listed.stdout).entries.map(({ key }: { key: string }) => key);
+    expect([...shown, 'gain'].sort()).toEqual(keys.sort());
+    expect(table.stdout).toContain('operator');
+    for (const line of [
+      'cp run.mmdpickle all.mmdpickle',
+      'export run.mmdpickle all.npz',
+      'convert run.mmdpickle all.pkl',
+    ]) {
+      const end = await bench.line(cwd, `mmdpickle ${line}`);
+      expect({ line, ...end }).toMatchObject({ line, code: 4, stderr: expect.stringContaining('"gain"') });
+      expect(existsSync(join(cwd, line.split(' ')[2]!))).toBe(false);
+    }
+  });
+
   it('get prints slices as text, JSON, CSV, raw bytes and npy', async () => {
     const cwd = bench.folder();
     expect(await shell(cwd, 'mmdpickle get run.mmdpickle operator')).toBe('"night shift"\n');

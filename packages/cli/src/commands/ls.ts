@@ -1,4 +1,5 @@
-import { type EntryMeta, MmapDict } from '@mmdpickle/core/node';
+import { type EntryMeta, isMmdError } from '@mmdpickle/core';
+import { MmapDict } from '@mmdpickle/core/node';
 import type { CommandSpec } from '../command.ts';
 import { alignmentOf, describeEntry, entryBytes, shapeText, typeText, valueBytes } from '../entries.ts';
 import { jsonText } from '../json.ts';
@@ -30,8 +31,16 @@ export const ls: CommandSpec = {
     const totals = { keys: 0, live: 0, used: FRAMING };
     await print(terminal, lines.begin());
     let block = '';
+    let damage: unknown;
     for (const key of dict.keys()) {
-      const meta = dict.getMeta(key);
+      let meta: EntryMeta | undefined;
+      try {
+        meta = dict.getMeta(key);
+      } catch (error) {
+        if (!isMmdError(error, 'CORRUPT')) throw error;
+        // What is intact is listed first.
+        damage ??= error;
+      }
       if (meta === undefined) continue;
       totals.used += entryBytes(meta);
       if (!key.startsWith(prefix)) continue;
@@ -44,6 +53,7 @@ export const ls: CommandSpec = {
     }
     const dead = Math.max(0, size - totals.used);
     await print(terminal, block + lines.flush() + lines.end({ keys: totals.keys, live: totals.live, dead, size }));
+    if (damage !== undefined) throw damage;
     return 'ok';
   },
 };
