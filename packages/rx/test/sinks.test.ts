@@ -191,13 +191,14 @@ describe('the end of a sink', () => {
   test('receipts and the error of an overfilled sink arrive after everything before them is written', async () => {
     using dir = new TempDir();
     const policy = { policy: 'error', queue: { frames: 2 } } as const;
-    const sinks: readonly ((place: Place<Uint8Array>) => Promise<unknown>)[] = [
-      (place) => pipeline(Readable.from(counting(4).source), nodeSink(place, policy)),
-      (place) => Readable.toWeb(Readable.from(counting(4).source)).pipeTo(webSink(place, policy)),
-      async (place) => {
+    type Frames = ReturnType<typeof counting>['source'];
+    const sinks: readonly ((frames: Frames, place: Place<Uint8Array>) => Promise<unknown>)[] = [
+      (frames, place) => pipeline(Readable.from(frames), nodeSink(place, policy)),
+      (frames, place) => Readable.toWeb(Readable.from(frames)).pipeTo(webSink(place, policy)),
+      async (frames, place) => {
         let receipts = 0;
         try {
-          for await (const _ of writeFrames(counting(4).source, place, policy)) receipts += 1;
+          for await (const _ of writeFrames(frames, place, policy)) receipts += 1;
         } finally {
           expect(receipts).toBe(2);
         }
@@ -206,9 +207,11 @@ describe('the end of a sink', () => {
     for (const [i, run] of sinks.entries()) {
       using dict = MmapDict.open(dir.file(`${i}.mmdpickle`));
       using blocker = new Blocker(dict.name).block();
-      const ended = run(framesPlace(dict));
-      const outcome = expect(ended).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
-      await Promise.race([ended.catch(() => {}), sleep(30)]);
+      const frames = counting(4);
+      const outcome = expect(run(frames.source, framesPlace(dict))).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+      // The third has no room.
+      while (frames.given < 3) await turns(1);
+      await turns();
       blocker.release();
       await outcome;
       expect(dict.size).toBe(2);
