@@ -161,16 +161,20 @@ export class IndexTable {
     this.#older = undefined;
   }
 
-  /** Whether the file still holds it: if it was at the end, others may have dropped it, and written their own in its place. */
+  /**
+   * Whether the file still holds it: if it was at the end, others may have dropped it, and written their own in its place. A writer that was
+   * killed between dropping it and shortening the file leaves all of it but the bytes where the terminator is now.
+   */
   stands(): boolean {
     const { footer } = this;
-    const now = IndexTable.before(this.#file, this.end)?.footer;
+    const now = IndexTable.before(this.#file, this.end);
     return (
       now !== undefined &&
-      now.seed === footer.seed &&
-      now.blocks === footer.blocks &&
-      now.end === footer.end &&
-      now.older === footer.older
+      now.passable === this.passable &&
+      now.footer.seed === footer.seed &&
+      now.footer.blocks === footer.blocks &&
+      now.footer.end === footer.end &&
+      now.footer.older === footer.older
     );
   }
 

@@ -1,7 +1,7 @@
 /** Handles that had a file open when the writer of a change was killed at any of its writes, and that carry on. */
 import { pythons } from '@mmdpickle/test-support';
 import * as fc from 'fast-check';
-import { afterAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MmapDict } from '../../src/dict/index.ts';
 import { MemoryDisk } from '../../src/storage/index.ts';
 import { stateText, valueText } from './canonical.ts';
@@ -149,6 +149,33 @@ test('a handle that looked in the middle of a delete whose writer was killed see
       expectText(stateText(dict), [stateText(fresh)], `${looked} ${death}`);
     }
   }
+});
+
+describe.each([0, 16_384])('with indexes that stay from %i bytes on', (standingIndex) => {
+  test.each(Object.keys(CHANGES) as Change['kind'][])(
+    'a handle that looked in the middle of a %s whose writer was killed loses nothing that it sets afterwards',
+    (kind) => {
+      const history: readonly Change[] = [
+        { kind: 'rows', key: 0, closed: true },
+        { kind, key: 0, closed: false },
+      ];
+      const { images } = recorded(history, standingIndex, KEYS);
+      const begun = images.findIndex((image) => isWhole(image) && image.before === 1);
+      // By the index, or before there was one.
+      for (const opened of [0, begun]) {
+        for (let death = begun; death < images.length; death++) {
+          for (let looked = begun; looked <= death; looked++) {
+            const { disk, dict } = survivor(images, { standingIndex, opened, looked, locked: false, death });
+            dict.set('key 1', 9).set('last', 10);
+            const fresh = MmapDict.over(disk.open('dict', 'r'), { mode: 'r' });
+            const at = [opened, looked, death];
+            expect([...at, fresh.get('key 1'), fresh.get('last')]).toEqual([...at, 9, 10]);
+            expectText(stateText(dict), [stateText(fresh)], at.join(' '));
+          }
+        }
+      }
+    },
+  );
 });
 
 /** A handle that met a journal, and then an index that was written after an in-place vacuum had moved the entries. */
