@@ -38,6 +38,11 @@ const WIDTHS: Readonly<Record<string, number>> = {
   long4: 4,
 };
 
+/** Each opcode by name as one byte; shared, as programs have hundreds of thousands of them. */
+const CODES = Object.fromEntries(
+  Object.entries(OPCODES).map(([name, { code }]) => [name, Uint8Array.of(code)]),
+) as Readonly<Record<OpcodeName, Uint8Array>>;
+
 /** Bytes of a text, one per character. */
 export function latin1(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
@@ -99,8 +104,8 @@ export function asm(...program: readonly Part[]): Uint8Array {
   const pending: Part[] = [...program].reverse();
   for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
     if (part instanceof Uint8Array) pieces.push(part);
-    else if (typeof part === 'string') pieces.push(Uint8Array.of(OPCODES[part].code));
-    else if (isCall(part)) pieces.push(Uint8Array.of(OPCODES[part[0]].code), ...argument(part[0], part[1]));
+    else if (typeof part === 'string') pieces.push(CODES[part]);
+    else if (isCall(part)) pieces.push(CODES[part[0]], ...argument(part[0], part[1]));
     else for (let i = part.length - 1; i >= 0; i--) pending.push(part[i] as Part);
   }
   return concat(pieces);

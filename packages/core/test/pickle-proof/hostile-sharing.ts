@@ -9,7 +9,13 @@ import { asm, call, concat, dict, global, int, latin1, type Part, pickle, repeat
 import type { HostileCase } from './hostile-case.ts';
 import { seeded } from './mutations.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
 const MILLION = 1_000_000;
+/** Values over one array: with so many, copies of it would take gigabytes. */
+const OVER = LONG ? 20_000 : 5000;
+const INTS = LONG ? MILLION : 300_000;
+const GLOBALS = LONG ? 200_000 : 100_000;
+const SO_MANY = OVER.toLocaleString('en');
 const PROTO = asm(['PROTO', 4]);
 const STOP = asm('STOP');
 const whole = (...pieces: readonly Uint8Array[]): Uint8Array => concat([PROTO, ...pieces, STOP]);
@@ -241,12 +247,7 @@ const ROWS: readonly HostileCase[] = [
     name: 'sharing: one tuple of 10,000 parts as the arguments of 5,000 paths',
     bytes: () =>
       whole(
-        asm(
-          'MARK',
-          Array.from({ length: 10_000 }, () => str('part')),
-          'TUPLE',
-          ['BINPUT', 0],
-        ),
+        asm('MARK', repeat(10_000, str('part')), 'TUPLE', ['BINPUT', 0]),
         asm(global('pathlib PurePosixPath'), ['BINPUT', 1], 'MARK'),
         repeat(5000, ['BINGET', 1], ['BINGET', 0], 'REDUCE'),
         asm('LIST'),
@@ -263,12 +264,7 @@ const ROWS: readonly HostileCase[] = [
     name: 'sharing: one tuple of 10,000 as the arguments of 5,000 exceptions and opaque objects',
     bytes: () =>
       whole(
-        asm(
-          'MARK',
-          Array.from({ length: 10_000 }, () => str('part')),
-          'TUPLE',
-          ['BINPUT', 0],
-        ),
+        asm('MARK', repeat(10_000, str('part')), 'TUPLE', ['BINPUT', 0]),
         asm(global('builtins ValueError'), ['BINPUT', 1], global('a b'), ['BINPUT', 2], 'MARK'),
         repeat(5000, ['BINGET', 1], ['BINGET', 0], 'REDUCE', ['BINGET', 2], ['BINGET', 0], 'NEWOBJ'),
         asm('LIST'),
@@ -283,22 +279,22 @@ const ROWS: readonly HostileCase[] = [
       ),
   },
   {
-    name: 'sharing: one array of a megabyte over which 20,000 arrays lie',
+    name: `sharing: one array of a megabyte over which ${SO_MANY} arrays lie`,
     bytes: () =>
       whole(
         asm(['BYTEARRAY8', new Uint8Array(MILLION)], ['BINPUT', 0]),
-        calledOver('numpy ndarray', 20_000, [tuple(int(MILLION)), str('|u1')]),
+        calledOver('numpy ndarray', OVER, [tuple(int(MILLION)), str('|u1')]),
       ),
   },
   {
-    name: 'sharing: one array of 300,000 elements that is reshaped 20,000 times',
+    name: `sharing: one array of 300,000 elements that is reshaped ${SO_MANY} times`,
     bytes: () =>
       whole(
         asm(call('numpy ndarray', tuple(int(300_000)), str('|u1'), ['BYTEARRAY8', new Uint8Array(300_000)]), [
           'BINPUT',
           0,
         ]),
-        calledOver('numpy reshape', 20_000, [], tuple(int(1000), int(300))),
+        calledOver('numpy reshape', OVER, [], tuple(int(1000), int(300))),
       ),
   },
   {
@@ -408,12 +404,7 @@ const ROWS: readonly HostileCase[] = [
   },
   {
     name: 'types: structs nested 10,000 deep',
-    bytes: () =>
-      pickle(
-        plainType('V0'),
-        Array.from({ length: 10_000 }, () => structOf(0)),
-        ['BINGET', 0],
-      ),
+    bytes: () => pickle(plainType('V0'), repeat(10_000, structOf(0)), ['BINGET', 0]),
   },
   {
     name: 'types: a struct of 50,000 fields',
@@ -499,8 +490,8 @@ const ROWS: readonly HostileCase[] = [
       ),
   },
   {
-    name: 'numbers: a million ints of nine bytes',
-    bytes: () => whole(asm('MARK'), repeat(MILLION, ['LONG1', 2n ** 66n]), asm('LIST')),
+    name: `numbers: ${INTS.toLocaleString('en')} ints of nine bytes`,
+    bytes: () => whole(asm('MARK'), repeat(INTS, ['LONG1', 2n ** 66n]), asm('LIST')),
   },
   { name: 'numbers: a UUID of a million letters', bytes: () => pickle(call('uuid UUID', str('{'.repeat(MILLION)))) },
   {
@@ -529,7 +520,7 @@ const ROWS: readonly HostileCase[] = [
       ),
   },
   {
-    name: 'sharing: one array in Fortran order of a megabyte that is reshaped 20,000 times',
+    name: `sharing: one array in Fortran order of a megabyte that is reshaped ${SO_MANY} times`,
     bytes: () =>
       whole(
         asm(
@@ -544,7 +535,7 @@ const ROWS: readonly HostileCase[] = [
           ),
           ['BINPUT', 0],
         ),
-        calledOver('numpy reshape', 20_000, [], tuple(int(MILLION))),
+        calledOver('numpy reshape', OVER, [], tuple(int(MILLION))),
       ),
   },
   {
@@ -669,12 +660,12 @@ const ROWS: readonly HostileCase[] = [
       ),
   },
   {
-    name: '200,000 globals of different names',
+    name: `${GLOBALS.toLocaleString('en')} globals of different names`,
     bytes: () =>
       whole(
         asm(
           'MARK',
-          Array.from({ length: 200_000 }, (_, i) => ['GLOBAL', `module${i} name`] as const),
+          Array.from({ length: GLOBALS }, (_, i) => ['GLOBAL', `module${i} name`] as const),
           'LIST',
         ),
       ),

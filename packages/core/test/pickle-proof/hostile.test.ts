@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { TempDir } from '@mmdpickle/test-support';
-import { build } from 'vite';
+import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
 import { load, loadEntry } from '../../src/pickle/index.ts';
@@ -83,14 +83,10 @@ function runProcess(snapshot: string, rows: readonly HostileCase[]): Promise<rea
 
 /** A snapshot of the child with the built package: it starts as fast as Node itself, where a bundle takes twice as long. */
 async function snapshotIn(dir: TempDir): Promise<string> {
-  const built = await build({
-    configFile: false,
-    logLevel: 'error',
-    build: { write: false, minify: false, ssr: CHILD, rolldownOptions: { output: { format: 'cjs' } } },
-  });
-  if (!('output' in built)) throw new Error('the bundle has no output');
+  const bundle = await rolldown({ input: CHILD, platform: 'node', tsconfig: false, logLevel: 'silent' });
   const script = dir.file('hostile-child.cjs');
-  writeFileSync(script, built.output[0].code);
+  await bundle.write({ file: script, format: 'cjs' });
+  await bundle.close();
   const snapshot = dir.file('hostile-child.blob');
   execFileSync(process.execPath, [...ENGINE, '--snapshot-blob', snapshot, '--build-snapshot', script]);
   return snapshot;
