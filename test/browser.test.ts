@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import { join } from 'node:path';
 import { MmapDict } from '@mmdpickle/core';
 import { MemoryFile } from '@mmdpickle/core/storage';
-import { chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const CHROMIUM = '/usr/bin/chromium';
 const FLAGS = [
@@ -38,30 +38,36 @@ async function bundle(): Promise<string> {
   return output.output[0].code;
 }
 
-/** Runs `work` on a page in a real browser that has loaded the bundle; `answer` serves all its other requests. */
+/** Runs `work` on a page of its own, with a cache of its own, in a real browser that has loaded the bundle; `answer` serves all its other requests. */
 async function inBrowser(answer: RequestListener, work: (page: Page) => Promise<void>): Promise<void> {
-  const code = await bundle();
   const server = createServer((request, response) => {
     if (request.url === '/') response.setHeader('content-type', 'text/html').end('<!doctype html>');
     else answer(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  if (browser === undefined) throw new Error('the browser was not started');
+  const page = await browser.newPage();
   try {
-    const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${port}/`);
     await page.addScriptTag({ content: code });
     await work(page);
   } finally {
-    await browser.close();
+    await page.close();
     server.close();
   }
 }
 
+let code = '';
+let browser: Browser | undefined;
+beforeAll(async () => {
+  code = await bundle();
+  if (existsSync(CHROMIUM)) browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+});
+afterAll(() => browser?.close());
+
 describe('the pure entry points', () => {
-  it('bundle for a browser without any trace of Node', async () => {
-    const code = await bundle();
+  it('bundle for a browser without any trace of Node', () => {
     expect(code).not.toMatch(/\bnode:|\bBuffer\b\.|\brequire\(|__vite-browser-external/);
   });
 

@@ -256,11 +256,11 @@ describe('errors', () => {
 
   it('come as one line of JSON with --json, and with a stack only with --debug', async () => {
     const cwd = bench.folder();
-    const json = await bench.run(cwd, ['get', 'run.mmdpickle', 'nokey', '--json']);
+    const json = await bench.line(cwd, 'mmdpickle get run.mmdpickle nokey --json');
     expect(JSON.parse(json.stderr)).toMatchObject({ error: { code: 'NOT_FOUND', key: 'nokey' } });
-    const usage = await bench.run(cwd, ['get', '--json', 'run.mmdpickle', '--nosuch']);
+    const usage = await bench.line(cwd, 'mmdpickle get --json run.mmdpickle --nosuch');
     expect(JSON.parse(usage.stderr)).toMatchObject({ error: { code: 'INVALID_ARGUMENT' } });
-    const debug = await bench.run(cwd, ['get', 'run.mmdpickle', 'nokey', '--debug']);
+    const debug = await bench.line(cwd, 'mmdpickle get run.mmdpickle nokey --debug');
     expect(debug.stderr).toMatch(/^mmdpickle: .*\n.*\n +at /);
   });
 

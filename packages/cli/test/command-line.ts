@@ -77,20 +77,25 @@ export class Bench implements Disposable {
   async line(cwd: string, line: string, input?: string | Uint8Array): Promise<Ended> {
     const words = plainWords(line);
     if (words?.[0] !== 'mmdpickle') return await this.shell(cwd, line);
+    const before = process.cwd();
+    process.chdir(cwd);
+    try {
+      return await this.here(words.slice(1), input);
+    } finally {
+      process.chdir(before);
+    }
+  }
+
+  /** Runs `mmdpickle` with arguments in this process and its working directory. */
+  async here(args: readonly string[], input?: string | Uint8Array): Promise<Ended> {
     const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
     stdin.end(input);
     const said = [text(stdout), text(stderr)] as const;
     const { signal } = new AbortController();
-    const before = process.cwd();
-    process.chdir(cwd);
-    try {
-      const code = await run(words.slice(1), { stdin, stdout, stderr, env: {}, signal });
-      stdout.end();
-      stderr.end();
-      return { code, stdout: await said[0], stderr: await said[1] };
-    } finally {
-      process.chdir(before);
-    }
+    const code = await run([...args], { stdin, stdout, stderr, env: {}, signal });
+    stdout.end();
+    stderr.end();
+    return { code, stdout: await said[0], stderr: await said[1] };
   }
 
   /** Runs lines one after the other as {@link Bench.line} does; all must succeed. Returns the last one's output. */

@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { readCsv } from '../src/formats/csv-import.ts';
 import { CsvRows } from '../src/ingest/csv-rows.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 /** The rows of a text that arrives in pieces; a bad row is given as its error message. */
 function cut(pieces: readonly string[], maximum = 1000): unknown[] {
   const csv = new CsvRows(maximum);
@@ -75,7 +77,7 @@ describe('CSV in pieces', () => {
         expect(cut(inPieces(text, length))).toEqual(expected);
         expect(cut(inPieces(text, length))).toEqual(cut([text]));
       }),
-      { numRuns: 800 },
+      { numRuns: LONG ? 800 : 300 },
     );
   });
 
@@ -91,7 +93,7 @@ describe('CSV in pieces', () => {
         for (const { line, cells, problem } of rows)
           if (problem === undefined) expect(parse(lines.slice(line - 1).join(''), FIRST)[0]).toEqual(cells);
       }),
-      { numRuns: 400 },
+      { numRuns: LONG ? 400 : 200 },
     );
   });
 
@@ -184,7 +186,7 @@ describe('an imported CSV file', () => {
   });
 
   it.each(counts)('reports the line of a number that does not fit the dtype, even in row %i', async (row) => {
-    const numbers = new Float64Array(width * (2 * rows + 9)).fill(1);
+    const numbers = new Float64Array(width * (row + 9)).fill(1);
     for (const column of [0, width - 1]) {
       const bad = numbers.with(width * (row - 1) + column, 40_000);
       await expect(imported(`\n\n${textOf(bad)}`, 'int16')).rejects.toThrow(`x.csv: line ${row + 2}: `);

@@ -197,7 +197,7 @@ describe.concurrent('an interrupted ingest', () => {
       expect({ code, stdout }).toEqual({ code: 0, stdout: '2 frames, 8 B written; 0 dropped\n' });
       const array = arrayIn(cwd, 'out', 'data');
       expect(array.shape).toEqual([2, 4]);
-      expect((await bench.run(cwd, ['fsck', 'out.mmdpickle'])).code).toBe(0);
+      expect((await bench.here(['fsck', join(cwd, 'out.mmdpickle')])).code).toBe(0);
     },
   );
 

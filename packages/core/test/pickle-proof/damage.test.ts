@@ -6,8 +6,10 @@ import { mutate, seeded, seedOf } from './mutations.ts';
 
 /** Every position, and more mutants: minutes instead of seconds. */
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const MUTANTS = LONG ? 3000 : 10;
-const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 56;
+const MUTANTS = LONG ? 3000 : 5;
+/** Of a long fixture; so many of them are the last. */
+const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 28;
+const LAST = 20;
 
 /** Codes that a truncated pickle may fail with. */
 const CUT: ReadonlySet<string> = new Set(['TRUNCATED', 'CORRUPT', 'NOT_A_PICKLE', 'BAD_OPCODE']);
@@ -28,9 +30,9 @@ function codeOf(action: () => unknown): string | undefined {
 /** All positions of a short input; of a long one a sample that includes its start and its end. */
 function positions(length: number): number[] {
   if (length <= POSITIONS) return Array.from({ length }, (_, i) => i);
-  const step = length / (POSITIONS - 40);
-  const sampled = Array.from({ length: POSITIONS - 40 }, (_, i) => Math.floor(i * step));
-  return [...sampled, ...Array.from({ length: 40 }, (_, i) => length - 40 + i)];
+  const step = length / (POSITIONS - LAST);
+  const sampled = Array.from({ length: POSITIONS - LAST }, (_, i) => Math.floor(i * step));
+  return [...sampled, ...Array.from({ length: LAST }, (_, i) => length - LAST + i)];
 }
 
 /** Every reader over one input. */

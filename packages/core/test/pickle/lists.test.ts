@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isMmdError } from '../../src/errors.ts';
@@ -105,7 +106,7 @@ describe('long pickles', () => {
       for (let i = 0; i < count; i++) ops.push(['BININT', i], 'MEMOIZE');
       for (let i = 0; i < count; i++) ops.push(['LONG_BINGET', i]);
       const expected = Array.from({ length: count }, (_, i) => i);
-      expect(run([...ops, 'LIST'])).toEqual([...expected, ...expected]);
+      expect(isDeepStrictEqual(run([...ops, 'LIST']), [...expected, ...expected])).toBe(true);
     }
   });
 
@@ -121,8 +122,9 @@ describe('long pickles', () => {
     const value = Array.from({ length: 20_000 }, (_, i) => [i, `text ${i}`, i / 3, [i], new Tuple(i, 0.5, [])]);
     const bytes = dump(value);
     expect(bytes.length).toBeGreaterThan(262_144);
-    expect(load(bytes)).toEqual(value);
-    expect(load(bytes)).toEqual(value);
+    // As `toEqual`, which takes ten times as long.
+    expect(isDeepStrictEqual(load(bytes), value)).toBe(true);
+    expect(isDeepStrictEqual(load(bytes), value)).toBe(true);
   });
 });
 
