@@ -6,7 +6,7 @@ import { mutate, seeded, seedOf } from './mutations.ts';
 
 /** Every position, and more mutants: minutes instead of seconds. */
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const MUTANTS = LONG ? 3000 : 5;
+const MUTANTS = LONG ? 3000 : 10;
 /** Of a long fixture; so many of them are the last. */
 const POSITIONS = LONG ? Number.POSITIVE_INFINITY : 28;
 const LAST = 20;
