@@ -4,7 +4,12 @@ import { join } from 'node:path';
 
 /** A fresh directory that is removed on dispose. */
 export class TempDir implements Disposable {
-  readonly path: string = mkdtempSync(join(tmpdir(), 'mmdpickle-test-'));
+  readonly path: string;
+
+  /** @param parent - where it is made: by default the folder of temporary files */
+  constructor(parent: string = tmpdir()) {
+    this.path = mkdtempSync(join(parent, 'mmdpickle-test-'));
+  }
 
   /** A path inside the directory. */
   file(name: string): string {

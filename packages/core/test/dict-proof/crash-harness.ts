@@ -39,6 +39,17 @@ export function record(operation: Operation, base: Base, options: DictOptions): 
   return file;
 }
 
+/**
+ * What has been checked, by digests: bytes that occur again, after another step or with another durability, are not read again. Without
+ * `writers`, each writer is checked whatever became of the file, as in the long modes.
+ */
+export interface Checked {
+  /** Images with the texts allowed: a reader found one of them, and no error. */
+  readonly readers: Set<string>;
+  /** What writers left, with how they came to it: the text found, before the append and after it. */
+  readonly writers: Map<string, string> | undefined;
+}
+
 /** Counts of a run. */
 export interface Tally {
   /** States that the record can leave. */
@@ -55,6 +66,7 @@ export interface Tally {
 export interface CrashCheck {
   readonly judge: Judge;
   readonly tally: Tally;
+  readonly checked: Checked;
   readonly states: CrashStateOptions;
   readonly durability: 'none' | 'commit';
   /** One in this many repairs is also interrupted by a crash and checked. 0: none. */
@@ -63,7 +75,7 @@ export interface CrashCheck {
 
 /** Checks every state that a crash during the operation can leave. */
 export async function checkCrashes(operation: Operation, base: Base, check: CrashCheck): Promise<void> {
-  const { judge, tally, states, durability, nestEvery } = check;
+  const { tally, states, durability, nestEvery } = check;
   const texts = base.models.map((model) => stateText(model));
   const { log } = record(operation, base, { durability });
   const seen = new Set<string>();
@@ -73,16 +85,12 @@ export async function checkCrashes(operation: Operation, base: Base, check: Cras
     if (image === undefined) throw new Error(`${operation.name}: ${state.label}: the file is gone`);
     const first = state.acknowledged;
     const allowed = texts.slice(first, first + 2);
-    const name = createHash('sha1')
-      .update(image)
-      .update(String(state.files.size))
-      .update(allowed.join('\n'))
-      .digest('base64');
+    const name = digest(image, String(state.files.size), ...allowed);
     if (seen.has(name)) continue;
     seen.add(name);
     tally.distinct++;
     try {
-      const opened = await checkState(operation, state, allowed, allowed, durability, judge);
+      const opened = await checkState(operation, state, allowed, allowed, check);
       if (opened.repair === 0) continue;
       if (nestEvery > 0 && tally.repaired % nestEvery === 0) await checkRepair(operation, opened, allowed, check);
       tally.repaired++;
@@ -105,28 +113,34 @@ async function checkState(
   state: Pick<CrashState, 'files'>,
   allowed: readonly string[],
   python: readonly string[],
-  durability: 'none' | 'commit',
-  judge: Judge,
+  { judge, checked, durability }: CrashCheck,
 ): Promise<Opened> {
   const image = state.files.get(NAME)!;
-  {
-    using reader = MmapDict.over(restore(state.files), { mode: 'r' });
-    expectText(stateText(reader), allowed, 'a reader');
-    const findings = [...reader.fsck({ values: false }).findings, ...reader.verify().findings];
-    const errors = findings.filter(({ severity }) => severity === 'error');
-    if (errors.length > 0) throw new Error(`fsck or verify: ${JSON.stringify(errors)}`);
-  }
+  const read = digest(image, String(state.files.size), ...allowed);
+  if (!checked.readers.has(read)) checkReader(state, allowed);
+  checked.readers.add(read);
   const file = restore(state.files);
   const recorder = CrashFile.over(file);
   using writer = openFor(operation, recorder, { durability });
-  const found = stateText(writer);
+  // Most images are repaired to one of a few. What a writer holds then depends on the bytes, and on how it repaired them.
+  const how = [operation.name, durability, ...writer.repairs.map(({ kind }) => kind)];
+  const once = (bytes: Uint8Array, step: string, text: () => string): string => {
+    const key = digest(bytes, step, ...how);
+    const known = checked.writers?.get(key) ?? text();
+    checked.writers?.set(key, known);
+    return known;
+  };
+  const found = once(file.toBytes(), 'opened', () => stateText(writer));
   const repair = recorder.log.ops.length;
   expectText(found, allowed, 'a writer');
   writer.set('appended later', 1);
-  expectText(stateText(writer), [withKey(found, 'appended later=i1')], 'an append after the crash');
   const after = file.toBytes();
+  const appended = once(after, 'appended', () => {
+    if (writer.fsck().findings.some(({ severity }) => severity === 'error')) throw new Error('fsck after the append');
+    return stateText(writer);
+  });
+  expectText(appended, [withKey(found, 'appended later=i1')], 'an append after the crash');
   if (!isTerminator(after, after.length - terminator().length)) throw new Error('no terminator at the end of the file');
-  if (writer.fsck().findings.some(({ severity }) => severity === 'error')) throw new Error('fsck after the append');
   const claim = python.join('\n');
   const where = `${operation.name}: stock Python`;
   await judge.add(image, claim, (text) => {
@@ -138,22 +152,36 @@ async function checkState(
   return { found, log: recorder.log, repair };
 }
 
+function checkReader({ files }: Pick<CrashState, 'files'>, allowed: readonly string[]): void {
+  using reader = MmapDict.over(restore(files), { mode: 'r' });
+  expectText(stateText(reader), allowed, 'a reader');
+  const findings = [...reader.fsck({ values: false }).findings, ...reader.verify().findings];
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw new Error(`fsck or verify: ${JSON.stringify(errors)}`);
+}
+
+/** A short name of bytes and texts. */
+function digest(bytes: Uint8Array, ...texts: string[]): string {
+  return createHash('sha1').update(bytes).update(texts.join('\n')).digest('base64');
+}
+
 /** Checks every state that a crash during a repair can leave. */
 async function checkRepair(
   operation: Operation,
   { found, log, repair }: Opened,
   allowed: readonly string[],
-  { judge, tally, durability, states }: CrashCheck,
+  check: CrashCheck,
 ): Promise<void> {
+  const { tally, durability, states } = check;
   const seen = new Set<string>();
   log.ops.splice(repair);
   for (const nested of crashStates(log, { ...states, power: durability === 'commit' })) {
-    const name = createHash('sha1').update(nested.files.get(NAME)!).digest('base64');
+    const name = digest(nested.files.get(NAME)!);
     if (seen.has(name)) continue;
     seen.add(name);
     tally.nested++;
     // The next recovery must find what the first one found; before that the file may also show the previous state.
-    await checkState(operation, nested, nested.begun === 0 ? [found] : allowed, allowed, durability, judge);
+    await checkState(operation, nested, nested.begun === 0 ? [found] : allowed, allowed, check);
   }
 }
 
