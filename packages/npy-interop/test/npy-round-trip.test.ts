@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arrayOf, arrays, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 const RUNS = 200;
 
 describe('npy files', () => {
@@ -14,7 +16,7 @@ describe('npy files', () => {
         const back = readNpy(npyBytes(array));
         expect(describeArray(back)).toEqual(describeArray(array));
       }),
-      { numRuns: 300 },
+      { numRuns: LONG ? 3000 : 150 },
     );
   });
 

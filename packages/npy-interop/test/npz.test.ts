@@ -19,6 +19,8 @@ import { writeZip } from '../src/npz-write.ts';
 import { arrayOf, arrays, bytesOf, describeArray, PYTHON_ARRAYS, toWire } from './arrays.ts';
 import { freshDir } from './fresh-dir.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 const temp = freshDir();
 
 const named = fc.uniqueArray(
@@ -47,7 +49,7 @@ describe('npz files', () => {
           expect(describeArray(await npz.get(name))).toEqual(describeArray(array));
         }
       }),
-      { numRuns: 40 },
+      { numRuns: LONG ? 400 : 20 },
     );
   });
 

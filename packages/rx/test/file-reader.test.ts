@@ -14,7 +14,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ChangeDraft } from '../src/watch/change.ts';
 import { FileReader, type SweepPace } from '../src/watch/file-reader.ts';
 
-const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 250;
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 20_000 : 120;
 const ROWS = 'rows';
 /** Further growable arrays. */
 const MORE = 3;

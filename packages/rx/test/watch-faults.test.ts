@@ -191,7 +191,7 @@ describe('a watcher whose system calls fail', () => {
           expect(descriptors()).toBe(before);
         },
       ),
-      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 40 },
+      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 20 },
     );
     expect(failed).toBeGreaterThan(0);
   });

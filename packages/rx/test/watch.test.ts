@@ -198,7 +198,7 @@ describe('watchDict', () => {
           if (appended?.kind === 'appended') expect(appended.rows.start).toBeLessThanOrEqual(firstRow.rows.start);
         }
       }),
-      { numRuns: 40 },
+      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 20 },
     );
   });
 
@@ -980,7 +980,7 @@ describe('any interleaving', () => {
         // A vacuum drops entries that died before any poll saw it.
         if (!rewritten) expect(reported).toEqual(sets);
       }),
-      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 40 },
+      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 600 : 20 },
     );
   });
 });
@@ -1054,7 +1054,7 @@ describe('a reader that follows the reports of a watcher has the contents of the
         follow(had, untold, now);
         expect([...had].sort()).toEqual([...now].sort());
       }),
-      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 800 : 40 },
+      { numRuns: process.env.MMDPICKLE_LONG === '1' ? 800 : 20 },
     );
   });
 });

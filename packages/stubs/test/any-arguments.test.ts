@@ -244,7 +244,7 @@ it.each(Object.entries(MAKERS))(
         given.set(path, fc.stringify(args));
         store(path, make, args);
       }),
-      { numRuns: LONG ? 5000 : 150, endOnFailure: true },
+      { numRuns: LONG ? 5000 : 80, endOnFailure: true },
     );
     const paths = [...given.keys()].filter((path) => existsSync(path) && statSync(path).size < 2e8);
     for (const python of judges) {

@@ -142,7 +142,7 @@ function judge({ values, places, dead }: Sample, bads: readonly Bad[], result: R
 describe('salvage of a file on a disk with bad sectors', () => {
   const plain = described(sample(120_000, false));
   const sealed = described(sample(120_000, true));
-  const runs = process.env.MMDPICKLE_LONG === '1' ? 3000 : 150;
+  const runs = process.env.MMDPICKLE_LONG === '1' ? 3000 : 80;
 
   it('recovers every value that needs none of the bad bytes, and lists or marks every other', () => {
     const bad = (size: number) =>

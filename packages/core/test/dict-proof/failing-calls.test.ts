@@ -8,7 +8,7 @@ import { bytesSource, MemoryDisk, MemoryFile, type StorageFile } from '../../src
 import { FILE_CHANGES, FILE_LOOKS, preceded } from '../../src/testing/index.ts';
 import { stateText } from './canonical.ts';
 
-const RUNS = process.env.MMDPICKLE_LONG === '1' ? 10_000 : 60;
+const RUNS = process.env.MMDPICKLE_LONG === '1' ? 10_000 : 30;
 const ROWS = 'rows';
 const MASKED = 'masked';
 const NAME = 'dict';

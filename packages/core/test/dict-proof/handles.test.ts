@@ -12,7 +12,7 @@ import { Judge } from './judge.ts';
 import { referenceEntry } from './operations.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const RUNS = LONG ? 6000 : 70;
+const RUNS = LONG ? 6000 : 40;
 const KEYS = 75;
 const ROWS = 'rows';
 const judge = new Judge(pythons());

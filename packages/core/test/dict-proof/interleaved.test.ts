@@ -12,7 +12,7 @@ import { expectText } from './crash-harness.ts';
 import { type Change, KEYS, lists, type Model, moreRows, ROWS, type Rows, recorded, scene } from './interleaving.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const RUNS = LONG ? 20_000 : 80;
+const RUNS = LONG ? 20_000 : 40;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'] });
@@ -32,8 +32,12 @@ test('a handle loses no rows with its next write if an array grows at any of its
   ];
   const growth: Change = { kind: 'many rows', key: 0, closed: false };
   let met = 0;
+  let pairs = 0;
   for (const [operation, next] of operations.flatMap((one) => operations.map((other) => [one, other] as const))) {
-    for (let nth = 1, reached = true; reached; nth++) {
+    // The ordinary suite takes every other check of a pair: the even ones of one, the odd ones of the next.
+    const stride = LONG ? 1 : 2;
+    const begin = LONG ? 1 : 1 + (pairs++ % 2);
+    for (let nth = begin, reached = true; reached; nth += stride) {
       reached = false;
       const { disk, model, open, make } = scene(16_384, 3);
       let looks = -Infinity;
@@ -151,6 +155,7 @@ test('all keys are listed if the file is vacuumed and its index becomes stale at
 test('a get returns one of the states of an array that grows, is replaced and is moved to the old location at any of its checks', () => {
   for (let first = 1; first <= 24; first++) {
     for (let second = 1; second <= 40; second++) {
+      if (!LONG && (first + second) % 2 === 1) continue;
       const { model, open, make } = scene(0, 3);
       // As short as the one that a vacuum moves there.
       make({ kind: 'seal', key: 0, closed: false });

@@ -21,7 +21,7 @@ import {
 import { Judge } from './judge.ts';
 
 const LONG = process.env.MMDPICKLE_LONG === '1';
-const RUNS = LONG ? 20_000 : 100;
+const RUNS = LONG ? 20_000 : 60;
 
 const judge = new Judge(pythons());
 afterAll(() => judge[Symbol.asyncDispose]());

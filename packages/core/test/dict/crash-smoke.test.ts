@@ -6,6 +6,8 @@ import { memoryOver, NDArray } from '../../src/ndarray/index.ts';
 import { MemoryFile } from '../../src/storage/index.ts';
 import { CrashFile, crashStates } from '../../src/testing/index.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 function content(dict: MmapDict): string {
   return JSON.stringify([...dict].map(([k, v]) => [k, v instanceof NDArray ? v.toNested() : v]).sort());
 }
@@ -53,7 +55,7 @@ function start(pad: number): Uint8Array {
 describe('after a kill at any write the dict has the old or the new state', () => {
   for (const durability of ['none', 'commit'] as const) {
     test.each(Object.keys(OPERATIONS))(`%s, durability ${durability}`, (name) => {
-      for (let pad = 0; pad < 140; pad += durability === 'none' ? 9 : 21) {
+      for (let pad = 0; pad < 140; pad += LONG ? 9 : durability === 'none' ? 21 : 35) {
         const bytes = start(pad);
         const before = content(MmapDict.over(MemoryFile.of(bytes)));
         const file = CrashFile.over(MemoryFile.of(bytes));

@@ -12,6 +12,8 @@ import { dump } from '../../src/pickle/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 import { pickleValues } from '../../src/testing/index.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 /** A codec that claims nothing: with a user codec in the list, every value is read on the slow path. */
 const nobody: ValueCodec = {
   name: 'nobody',
@@ -108,7 +110,9 @@ describe('a value is the same on the fast and the slow path', () => {
       const bytes = fileOf([...values, ...new Array<number>(more).fill(1)]);
       const end = 24 + entriesOf(open(bytes), values.length);
       for (let i = 24; i < end; i++) {
-        for (const change of changes) {
+        for (const [n, change] of changes.entries()) {
+          // The ordinary suite makes every other change: the others of a byte at the next one.
+          if (!LONG && (i + n) % 2 === 1) continue;
           const damaged = bytes.slice();
           damaged[i] = damaged[i]! ^ change;
           let short: MmapDict;

@@ -70,7 +70,7 @@ test('a scan shows every entry that was there when it began, in order, and of la
         expect(state).not.toBe('damaged');
       }
     }),
-    { numRuns: LONG ? 600 : 30 },
+    { numRuns: LONG ? 600 : 15 },
   );
 });
 
@@ -91,7 +91,7 @@ test('a scan stops with an error if an in-place vacuum moves what it has not sho
       expect(found).toEqual(before.slice(0, found.length));
       expect(found.length === before.length || isMmdError(thrown, 'CORRUPT')).toBe(true);
     }),
-    { numRuns: 50 },
+    { numRuns: LONG ? 600 : 25 },
   );
 });
 

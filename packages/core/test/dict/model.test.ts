@@ -4,6 +4,8 @@ import { type GrowableArray, MmapDict } from '../../src/dict/index.ts';
 import { NDArray, ndarray } from '../../src/ndarray/index.ts';
 import { MemoryDisk, MemoryFile } from '../../src/storage/index.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 /** A dict and the Map that it must equal. */
 interface Real {
   readonly disk: MemoryDisk;
@@ -135,7 +137,7 @@ describe('a dict equals a Map after the same changes', () => {
         };
         fc.modelRun(setup, sequence);
       }),
-      { numRuns: 300 },
+      { numRuns: LONG ? 3000 : 150 },
     );
   });
 });
@@ -181,7 +183,7 @@ describe('the tail index', () => {
           expect(new Map(dict)).toEqual(expected);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: LONG ? 3000 : 150 },
     );
   });
 });

@@ -17,6 +17,8 @@ import { answer, type ScannedEntry, scanEntries } from '../../src/format/scan.ts
 import { ValueReader } from '../../src/format/value-reader.ts';
 import { parseDType } from '../../src/ndarray/index.ts';
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 function readerOver(bytes: Uint8Array): ValueReader {
   return new ValueReader(0, bytes.length, (pos, length) => bytes.subarray(pos, pos + Math.max(length, 40)));
 }
@@ -66,7 +68,7 @@ describe('an array value', () => {
         expect(parsed.countPos === undefined).toBe(!grows);
         if (grows) expect((offset + parsed.countPos!) % 8).toBe(0);
       }),
-      { numRuns: 150 },
+      { numRuns: LONG ? 1500 : 75 },
     );
   });
 
@@ -173,7 +175,7 @@ describe('the walk', () => {
         const read = (offset: number, count: number) => file.subarray(offset, offset + count);
         expect(answer(findBorder(from, file.length), read)).toBe(expected > file.length ? -1 : expected);
       }),
-      { numRuns: 1000 },
+      { numRuns: LONG ? 10_000 : 500 },
     );
   });
 

@@ -141,6 +141,8 @@ def follow(c):
     return a, v, failed
 `;
 
+const LONG = process.env.MMDPICKLE_LONG === '1';
+
 describe.each(pythons())('views beside numpy $numpy', (info) => {
   const python = new Python(info);
   afterAll(() => python[Symbol.asyncDispose]());
@@ -395,7 +397,7 @@ describe('more elements than fit into a buffer', () => {
         target.array.fill('SU'.includes(dtype[1] as string) ? '' : 0);
         expect(Buffer.compare(target.bytes, filled)).toBe(0);
       }),
-      { numRuns: 150 },
+      { numRuns: LONG ? 1500 : 75 },
     );
   });
 });
