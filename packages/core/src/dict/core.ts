@@ -428,7 +428,7 @@ export class DictCore {
   }
 
   /** For calls that would leave out, or rely on, all entries. @throws CORRUPT for the first of {@link DictCore.damagedKeys} */
-  checkUndamaged(): void {
+  checkNoKeyDamaged(): void {
     for (const key of this.damagedKeys()) this.find(key);
   }
 

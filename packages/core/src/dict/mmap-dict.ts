@@ -213,7 +213,7 @@ export class MmapDict implements Iterable<[string, unknown]>, Disposable {
     const { core } = this;
     core.transact(() => {
       core.settled();
-      core.checkUndamaged();
+      core.checkNoKeyDamaged();
       core.writer.clear();
     });
     return this;

@@ -26,7 +26,7 @@ export function seal(core: DictCore, options: ProgressOptions & { readonly check
     const { store } = core;
     core.settled();
     store.checkWhole();
-    core.checkUndamaged();
+    core.checkNoKeyDamaged();
     const entries: EntrySums[] = [];
     if (options.checksums) {
       const read = readerOfEntries(store, options);
