@@ -5,6 +5,7 @@
  */
 
 import type { StorageFile } from '../storage/storage-file.ts';
+import type { FileReader } from './walk.ts';
 
 /** What is needed of a file. */
 type Readable = Pick<StorageFile, 'read'>;
@@ -40,5 +41,10 @@ export class ReadAhead {
       if (offset + length > this.#end) return undefined;
     }
     return this.#chunk.subarray(offset - this.#start, offset - this.#start + length);
+  }
+
+  /** Reads ranges of a file: those that {@link ReadAhead.find} does not return by `read`. Borrowed until the next call. */
+  reader(file: Readable, read: FileReader): FileReader {
+    return (offset, length) => this.find(file, offset, length) ?? read(offset, length);
   }
 }

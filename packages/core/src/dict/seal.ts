@@ -9,6 +9,7 @@ import { CHECKSUM_BLOCK, decodeChecksums, type EntrySums, encodeChecksums, sumEn
 import { ENTRY_TAIL_SIZE, entryEnd, nextCommitNumber } from '../format/layout.ts';
 import { answer, scanEntries } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE, tailKindOf } from '../format/tail-entry.ts';
+import { firstAfter } from './ascending.ts';
 import type { Catalog } from './catalog.ts';
 import type { DictCore } from './core.ts';
 import { writeTails } from './index-writer.ts';
@@ -54,12 +55,11 @@ function readerOfEntries(
   { file, read }: DictStore,
   { signal }: ProgressOptions,
 ): (frameLength: number) => DictStore['read'] {
-  const ahead = new ReadAhead();
   const large: DictStore['read'] = (offset, length) => {
     signal?.throwIfAborted();
     return read(offset, length);
   };
-  const small: DictStore['read'] = (offset, length) => ahead.find(file, offset, length) ?? large(offset, length);
+  const small = new ReadAhead().reader(file, large);
   return (frameLength) => (frameLength < SMALL ? small : large);
 }
 
@@ -108,7 +108,7 @@ function compare(core: DictCore, options: ProgressOptions): VerifyResult {
   // The state byte is not part of an entry's sum, but only entries that were live are summed.
   live.each((slot) => {
     const offset = live.offset(slot);
-    if (!includes(summed, offset))
+    if (summed[firstAfter(summed, offset) - 1] !== offset)
       findings.push(finding('bad-checksum', offset, 'the entry was dead when the file was sealed', live.key(slot)));
   });
   const reader = readerOfEntries(store, options);
@@ -136,15 +136,4 @@ function namesByOffset(live: Catalog): ReadonlyMap<number, string> {
   const names = new Map<number, string>();
   live.each((slot) => names.set(live.offset(slot), live.key(slot)));
   return names;
-}
-
-/** Whether ascending numbers include one. */
-function includes(numbers: Float64Array, wanted: number): boolean {
-  let first = 0;
-  for (let end = numbers.length; first < end; ) {
-    const middle = (first + end) >>> 1;
-    if (numbers[middle]! < wanted) first = middle + 1;
-    else end = middle;
-  }
-  return numbers[first] === wanted;
 }

@@ -8,6 +8,7 @@ import { HEADER_SIZE, TERMINATOR_SIZE } from '../format/layout.ts';
 import { FIRST_CHUNK } from '../format/scan.ts';
 import { TAIL_PREFIX_SIZE } from '../format/tail-entry.ts';
 import { decodeIndexEnding, eachSlot, INDEX_DEPTH_MAX, INDEX_ENDING, indexPayloadSize } from '../format/tail-index.ts';
+import { firstAfter } from './ascending.ts';
 
 /** Bytes from one request to the next; a walk over closer entries reads everything, in ever larger chunks. */
 const FAR = 8192;
@@ -159,16 +160,4 @@ export class WalkAhead {
         return far;
       });
   }
-}
-
-/** The first index of a value that is greater than `offset`. */
-function firstAfter(places: Float64Array, offset: number): number {
-  let low = 0;
-  let high = places.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (places[middle]! > offset) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -314,8 +314,7 @@ export class DictWriter {
   /** Deletes all keys; the catalog must hold them all. @throws as {@link DictWriter.delete} */
   clear(): void {
     const { file, read, entries } = this.#store;
-    const ahead = new ReadAhead();
-    const readHead: FileReader = (offset, length) => ahead.find(file, offset, length) ?? read(offset, length);
+    const readHead = new ReadAhead().reader(file, read);
     for (const key of entries.catalog.keys()) this.delete(key, readHead);
   }
 

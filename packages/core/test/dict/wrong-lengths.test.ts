@@ -74,7 +74,8 @@ describe('a file that was opened by its index', () => {
     expect([...codes]).toEqual(['IO', 'done']);
   });
 
-  it.each([true, false])('is not changed if an older terminator is in its middle, used by its index: %s', (index) => {
+  /** A file with an index, and an older terminator over the entry at `at`. */
+  const withOlderEnd = (): { at: number; bytes: Uint8Array } => {
     const file = MemoryFile.of();
     const dict = MmapDict.over(file);
     fill(dict);
@@ -83,6 +84,11 @@ describe('a file that was opened by its index', () => {
     dict.close();
     const bytes = file.toBytes();
     bytes.set(end, at);
+    return { at, bytes };
+  };
+
+  it.each([true, false])('is not changed if an older terminator is in its middle, used by its index: %s', (index) => {
+    const { bytes } = withOlderEnd();
     const damaged = MemoryFile.of(bytes);
     const change = (): unknown => {
       const again = MmapDict.over(damaged);
@@ -97,14 +103,7 @@ describe('a file that was opened by its index', () => {
   it.each([true, false])(
     'is not cut by a repair at an older terminator, with a commit number as old: %s',
     async (old) => {
-      const file = MemoryFile.of();
-      const dict = MmapDict.over(file);
-      fill(dict);
-      const at = [...dict.scan()][50]!.offset;
-      const end = file.toBytes().subarray(-11);
-      dict.close();
-      const bytes = file.toBytes();
-      bytes.set(end, at);
+      const { at, bytes } = withOlderEnd();
       if (old) bytes[18]! ^= 1;
       const damaged = MemoryFile.of(bytes);
       const lenient = MmapDict.over(damaged, { lenient: true, salvage: true, index: false });
